@@ -1,0 +1,1 @@
+//! One request's way, step by step, as types.

@@ -1,0 +1,1 @@
+//! Serves requests: HTTP, TLS, the pipeline, the admin API.

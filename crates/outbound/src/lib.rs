@@ -1,0 +1,1 @@
+//! Every adapter that reaches outside: clock, entropy, and clients that dial out.

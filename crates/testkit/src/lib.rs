@@ -1,0 +1,1 @@
+//! Simulated disk, clock and chance.

@@ -1,0 +1,1 @@
+//! Which training rows look planted, and the reader of files of rows.

@@ -1,0 +1,1 @@
+//! Bytes to core requests and back: the Open Inference Protocol.
