@@ -1,1 +1,9 @@
-//! Every adapter that reaches outside: clock, entropy, and clients that dial out.
+//! Every adapter that reaches outside the process: the system's clock and entropy now, clients
+//! that dial out as they come.
+
+pub mod clock;
+pub mod entropy;
+mod kernel_time;
+
+pub use clock::OsClock;
+pub use entropy::OsEntropy;
