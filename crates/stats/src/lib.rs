@@ -1,1 +1,13 @@
 //! Deterministic numeric kernels.
+//!
+//! Nothing here calls the platform's mathematics library and nothing contracts a multiplication
+//! and an addition into one rounding, so that the same input gives the same bits on every
+//! processor that rounds as IEEE 754 says, in debug and in release. A kernel that sums says in
+//! which order.
+//!
+//! Invariants
+//! - S1: the bits of a result depend on the arguments alone.
+
+pub mod activation;
+pub mod exp;
+pub mod sum;
