@@ -1,1 +1,33 @@
 //! Who is asking, and the least they may see.
+//!
+//! Pure decisions: time, randomness and stored bytes are arguments; nothing here opens a file, a
+//! socket or a clock. [`Keys`] is the book in which an operator issues, rotates and revokes API
+//! keys; [`KeyRing`] is the immutable snapshot of it that requests are held against; what a
+//! [`Credential`] then may do is answered by the `permit_*` functions, whose results are the only
+//! proofs that handlers accept. The stored bytes are described in `docs/formats/keyring.md`, every
+//! key's place and owner in `docs/keys.md`.
+
+mod key_ring;
+mod key_text;
+mod keys;
+mod mac;
+mod permit;
+mod scopes;
+mod throttle;
+
+pub use key_ring::{AuthFailure, Credential, KeyRing};
+pub use key_text::{IssuedKey, KeyId, KeyIdError};
+pub use keys::{
+    BOOK_BYTES_MAX, BookError, KEPT_AFTER_END_S, KEYS_MAX, KeyInfo, KeyState, Keys, KeysError,
+    NewKey, OVERLAP_S_MAX, PRINCIPALS_MAX, Rotation, TTL_S_MAX,
+};
+pub use mac::MacKey;
+pub use permit::{
+    AdminPermit, Denied, DescribePermit, LocalPeer, MetricsPermit, Permit, TracePermit,
+    permit_admin, permit_describe, permit_infer, permit_local, permit_local_trace, permit_metrics,
+    permit_trace,
+};
+pub use scopes::{
+    Action, Assertion, DIGITS_MAX, ModelScope, SCOPES_BYTES_MAX, Scopes, ScopesError, WordError,
+};
+pub use throttle::{FAILURE_INTERVAL_NS, FAILURES_BURST, FailureThrottle, RetryAfter, SOURCES_MAX};
