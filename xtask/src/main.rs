@@ -1,2 +1,56 @@
-//! x
-fn main() {}
+//! `cargo xtask`: the commands of whoever works on the house.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{
+    budget, docs,
+    report::{Report, say},
+    suite, tidy, tree,
+};
+
+/// Tidy rules, the test run, benchmarks, budgets.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the rules that hold the house up.
+    Tidy,
+    /// Run every test: unit, property, snapshot, integration, corpus, real clients.
+    Test {
+        /// Also what is heavier: examples made anew, 1,000 crashes, fuzzing.
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Build a release from nothing and print what it costs.
+    Budget,
+    /// Write the generated pages of `docs/` anew and check them.
+    Docs,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = budget::as_compiler() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let mut report = Report::new();
+    let result = match cli.command {
+        Command::Tidy => tidy::print(&tree::root()),
+        Command::Test { deep } => suite::run(deep, &mut report),
+        Command::Budget => budget::run(),
+        Command::Docs => docs::run(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

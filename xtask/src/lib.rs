@@ -1,0 +1,13 @@
+//! What keeps the house: tidy rules, the test run, benchmarks, budgets.
+//!
+//! The binary is the commands; the library is what our own tests call.
+
+pub mod budget;
+pub mod command;
+pub mod docs;
+pub mod mask;
+pub mod report;
+pub mod suite;
+pub mod tidy;
+pub mod tree;
+pub mod venv;
