@@ -9,6 +9,7 @@ pub mod digest;
 pub mod disk;
 pub mod entropy;
 pub mod finding;
+pub mod half;
 pub mod id;
 pub mod limits;
 pub mod obligations;

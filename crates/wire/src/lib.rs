@@ -1,1 +1,35 @@
 //! Bytes to core requests and back: the Open Inference Protocol.
+//!
+//! Everything here is a pure function of its arguments. What comes from a caller is bounded
+//! before memory is taken for it, and no error repeats a value of a body: errors name the field
+//! by its place (`inputs[0].data`), the byte, the limit and what to do.
+
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        reason = "tests make their own bytes"
+    )
+)]
+
+mod error;
+mod json;
+mod number;
+pub mod oip;
+mod request;
+mod status;
+
+pub use error::WireError;
+pub use request::{Asserted, InferReply, InferRequest, Limits, ParameterValue};
+pub use status::status;
