@@ -13,6 +13,8 @@ mod keys;
 mod mac;
 mod permit;
 mod scopes;
+#[cfg(test)]
+mod seed;
 mod throttle;
 
 pub use key_ring::{AuthFailure, Credential, KeyRing};

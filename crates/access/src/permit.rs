@@ -31,6 +31,10 @@
 //! fn is_default<T: Default>() {}
 //! is_default::<bartizan_access::Permit>();
 //! ```
+//! ```compile_fail,E0277
+//! fn can_be_read_from_bytes<T: serde::de::DeserializeOwned>() {}
+//! can_be_read_from_bytes::<bartizan_access::Permit>();
+//! ```
 
 use std::fmt;
 
