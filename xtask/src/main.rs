@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    budget, docs,
+    bench, budget, docs,
     report::{Report, say},
     suite, tidy, tree,
 };
@@ -29,8 +29,19 @@ enum Command {
     },
     /// Build a release from nothing and print what it costs.
     Budget,
+    /// Measure: `bench serve`.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Write the generated pages of `docs/` anew and check them.
     Docs,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What a recorded answer costs, beside a bare echo and a peer.
+    Serve(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +54,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::print(&tree::root()),
         Command::Test { deep } => suite::run(deep, &mut report),
         Command::Budget => budget::run(),
+        Command::Bench { what: Bench::Serve(options) } => bench::run(&options),
         Command::Docs => docs::run(),
     };
     match result {
