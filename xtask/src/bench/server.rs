@@ -192,11 +192,11 @@ impl Environment {
         let (model, contract) = (example.join("model.onnx"), example.join("contract.toml"));
         for name in names {
             let (model, contract) = (model.to_string_lossy(), contract.to_string_lossy());
-            environment.run(&["model", "add", name, &model, "--contract", &contract])?;
+            let args = ["model", "add", &model, "--name", name, "--contract", &contract];
+            environment.run(&args)?;
         }
-        let issued = environment.run(&["key", "issue", "bench", "--expires", "1d"])?;
-        let key = issued.split_whitespace().find(|word| word.starts_with("bz_"));
-        environment.key = key.ok_or_else(|| io::Error::other("no key was printed"))?.to_owned();
+        let issued = environment.run(&["key", "issue", "--principal", "bench", "--for", "1d"])?;
+        issued.trim().clone_into(&mut environment.key);
         Ok(environment)
     }
 
