@@ -1,1 +1,54 @@
 //! The append-only record of every decision.
+//!
+//! [`Record`] is what is kept, [`Commitments`] bind it to what is sealed beside it
+//! ([`Sealer`]), [`Appender`] puts both into the write-ahead log, whose one [`Writer`] makes many
+//! durable with one sync and answers with a [`Receipt`]. [`Reader`] and [`verify`](verify()) look
+//! at a log from outside. No socket, no clock of its own, no chance of its own.
+
+mod cbor;
+mod commit;
+mod disk;
+mod entry;
+mod log;
+mod memory;
+mod pacing;
+mod queue;
+mod read;
+mod read_cbor;
+mod receipt;
+mod record;
+mod seal;
+mod secret;
+mod space;
+mod verify;
+pub mod wal;
+mod writer;
+
+pub use commit::{
+    CellProof, Commitment, SALT_BYTES, cell_commitment, commit, commit_outputs, commit_tensors,
+    row_cells, row_commitment, row_of_cells,
+};
+pub use disk::{FileDisk, LockError, StoreLock};
+pub use entry::{Entry, EntryClass, EntryTooLarge, SEALED_BYTES_MAX};
+pub use log::{
+    Log, LogConfig, ORIGIN_BYTES_MAX, OpenError, Recovery, RunningLog, SCAN_BYTES_DEFAULT,
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+};
+pub use memory::MemDisk;
+pub use queue::{AppendError, Appender, Done};
+pub use read::{Entries, ReadError, Reader, StoredEntry};
+pub use receipt::{Receipt, ReceiptError, leaf_hash};
+pub use record::{
+    Act, ActKind, Body, Commitments, Decision, DecodeError, Digests, Durations, EngineRef,
+    FindingList, ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
+    Text, TraceContext, Upstream,
+};
+pub use seal::{
+    OpenedPayload, Payload, PseudonymKind, SealError, Sealer, SealingKeys, SealingKeysError,
+};
+pub use secret::RecordSecret;
+pub use space::Preparer;
+pub use verify::{Damage, DamageKind, Scope, VerifyReport, verify};
+#[cfg(any(test, feature = "testing"))]
+pub use writer::Mutant;
+pub use writer::Writer;

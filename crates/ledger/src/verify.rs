@@ -1,0 +1,346 @@
+//! Verifying a log: every byte of it, and what is sealed where the keys are at hand.
+//!
+//! Invariants
+//! - V1: a changed, missing or moved byte anywhere in the log is found and its place named; what
+//!   cannot be told from a loss of power (module `wal::scan`) is named as a torn tail;
+//! - V2: what was not checked is said.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use bartizan_core::disk::Disk;
+
+use crate::commit::{Commitment, commit, commit_outputs};
+use crate::read::{ReadError, read_header};
+use crate::read_cbor::DecodeError;
+use crate::record::{Body, Commitments, Record};
+use crate::seal::{OpenedPayload, SealError, Sealer};
+use crate::space::SPARE_NAME;
+use crate::wal::scan::{Check, Cursor, Step, Tail, Walk};
+use crate::wal::{
+    CHAIN_START, Frame, FrameFault, HeaderFault, SegmentHeader, WAL_DIR, parse_segment_name,
+    segment_name,
+};
+
+/// Whether somebody may be writing the log meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Perhaps: what follows the last whole frame may be half-written and is not judged.
+    Live,
+    /// Nobody: a torn tail is reported.
+    Closed,
+}
+
+/// What is wrong at a place.
+#[derive(Debug, thiserror::Error)]
+pub enum DamageKind {
+    /// With a segment's header.
+    #[error("header: {0}")]
+    Header(HeaderFault),
+    /// With a frame.
+    #[error("frame: {0}")]
+    Frame(FrameFault),
+    /// With a segment as a whole.
+    #[error("segment: {0}")]
+    Misplaced(String),
+    /// With a record's bytes.
+    #[error("record: {0}")]
+    Record(DecodeError),
+    /// With what is sealed beside it.
+    #[error("sealed payload: {0}")]
+    Sealed(SealError),
+    /// What is sealed is not what the record commits to.
+    #[error("sealed payload is not what the record commits to: {0}")]
+    Commitment(&'static str),
+    /// A file that is no part of a log.
+    #[error("not a segment of the log")]
+    Foreign,
+}
+
+/// Damage and its place.
+#[derive(Debug)]
+pub struct Damage {
+    /// The file.
+    pub segment: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// The record that is, or should be, there.
+    pub index: Option<u64>,
+    /// What is wrong.
+    pub kind: DamageKind,
+}
+
+/// What verifying found.
+#[derive(Debug, Default)]
+pub struct VerifyReport {
+    /// Name of the log.
+    pub origin: String,
+    /// Records read and found right, up to the first damage.
+    pub n_records: u64,
+    /// Segments read.
+    pub n_segments: usize,
+    /// Bytes of those segments.
+    pub n_bytes: u64,
+    /// The first damage; nothing behind it was read.
+    pub damage: Option<Damage>,
+    /// An unfinished group at the end, which the next opening will cut.
+    pub torn_tail: Option<Damage>,
+    /// Sealed payloads that opened and agree with their record.
+    pub n_opened: u64,
+    /// Sealed payloads whose day's key is not there: erased, or not at hand.
+    pub n_without_key: u64,
+    /// Sealed payloads that were not tried, no keys being given.
+    pub n_not_tried: u64,
+    /// Records whose commitment to the input tensors needs the protocol's reader to check.
+    pub n_tensors_unchecked: u64,
+    /// Whether nothing outside this folder remembers how long the log was: a log cut back to an
+    /// earlier state cannot be told from one that was never longer.
+    pub unanchored: bool,
+    /// Chain after the last record read.
+    pub chain: [u8; 32],
+}
+
+/// Verifies the log on `disk`, with its payloads where `sealer` has their keys. `progress` gets
+/// bytes done and bytes in all, about every 256 KiB, and may end the run early.
+///
+/// # Errors
+/// [`ReadError::Absent`] or [`ReadError::Io`]: it could not be looked at. Damage is a result.
+pub fn verify(
+    disk: &dyn Disk,
+    sealer: Option<&Sealer>,
+    scope: Scope,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<VerifyReport, ReadError> {
+    let mut run = Run::new(disk, sealer, scope)?;
+    let firsts = std::mem::take(&mut run.firsts);
+    for (segment_idx, first_index) in firsts.iter().enumerate() {
+        let next = firsts.get(segment_idx + 1).copied();
+        match run.segment(*first_index, next, progress)? {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(()) => break,
+        }
+    }
+    run.report.chain = run.chain;
+    Ok(run.report)
+}
+
+/// What the walk through all segments carries from one to the next.
+struct Run<'d> {
+    disk: &'d dyn Disk,
+    sealer: Option<&'d Sealer>,
+    scope: Scope,
+    firsts: Vec<u64>,
+    report: VerifyReport,
+    index: u64,
+    chain: [u8; 32],
+    opened_ns: u64,
+    total_bytes: u64,
+    told_bytes: u64,
+}
+
+/// Bytes between two calls of `progress`.
+const PROGRESS_BYTES: u64 = 256 << 10;
+
+fn io_error(name: &str) -> impl Fn(io::Error) -> ReadError + '_ {
+    move |source| ReadError::Io { name: name.to_owned(), source }
+}
+
+impl<'d> Run<'d> {
+    fn new(
+        disk: &'d dyn Disk,
+        sealer: Option<&'d Sealer>,
+        scope: Scope,
+    ) -> Result<Self, ReadError> {
+        let mut report = VerifyReport { unanchored: true, ..VerifyReport::default() };
+        let (mut firsts, mut total_bytes) = (Vec::new(), 0_u64);
+        for name in disk.list(WAL_DIR).map_err(io_error(WAL_DIR))? {
+            if let Some(first_index) = parse_segment_name(&name) {
+                let name = segment_name(first_index);
+                let file = disk.open(&name, false).map_err(io_error(&name))?;
+                total_bytes += file.len().map_err(io_error(&name))?;
+                firsts.push(first_index);
+            } else if name != SPARE_NAME {
+                let segment = format!("{WAL_DIR}/{name}");
+                let kind = DamageKind::Foreign;
+                report.damage.get_or_insert(Damage { segment, offset: 0, index: None, kind });
+            }
+        }
+        let Some(index) = firsts.first().copied() else { return Err(ReadError::Absent) };
+        if report.damage.is_some() {
+            firsts.clear();
+        }
+        Ok(Self {
+            disk,
+            sealer,
+            scope,
+            firsts,
+            report,
+            index,
+            chain: CHAIN_START,
+            opened_ns: 0,
+            total_bytes,
+            told_bytes: 0,
+        })
+    }
+
+    fn damage(&mut self, segment: &str, offset: u64, index: Option<u64>, kind: DamageKind) {
+        let segment = segment.to_owned();
+        self.report.damage.get_or_insert(Damage { segment, offset, index, kind });
+    }
+
+    fn segment(
+        &mut self,
+        first_index: u64,
+        next: Option<u64>,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let name = segment_name(first_index);
+        let header = match read_header(self.disk, &name) {
+            Ok(header) => header,
+            Err(ReadError::Header { segment, source }) => {
+                self.damage(&segment, 0, Some(first_index), DamageKind::Header(source));
+                return Ok(ControlFlow::Break(()));
+            }
+            Err(error) => return Err(error),
+        };
+        let file = self.disk.open(&name, false).map_err(io_error(&name))?;
+        let cursor = Cursor::new(file).map_err(io_error(&name))?;
+        if let Some(reason) = self.misplaced(&header, first_index, cursor.len()) {
+            self.damage(&name, 0, Some(first_index), DamageKind::Misplaced(reason));
+            return Ok(ControlFlow::Break(()));
+        }
+        let len = cursor.len();
+        let mut walk = Walk::new(cursor, first_index, header.chain);
+        let flow = self.frames(&name, &mut walk, next, progress)?;
+        (self.index, self.chain) = (walk.index, walk.chain);
+        self.report.n_segments += 1;
+        self.report.n_bytes += len;
+        Ok(flow)
+    }
+
+    /// Why a segment with this header cannot stand here.
+    fn misplaced(&mut self, header: &SegmentHeader, first_index: u64, len: u64) -> Option<String> {
+        let is_first = self.report.n_segments == 0;
+        if is_first {
+            self.report.origin = header.origin.to_string();
+            if first_index != 0 {
+                self.chain = header.chain;
+            }
+        }
+        if header.first_index != first_index {
+            Some(format!("its header says record {}", header.first_index))
+        } else if first_index != self.index {
+            Some(format!("the segment before ends at record {}", self.index))
+        } else if *header.origin != *self.report.origin {
+            Some(format!("it is of log `{}`", header.origin))
+        } else if header.segment_bytes != len {
+            Some(format!("it has {len} bytes, its header says {}", header.segment_bytes))
+        } else if header.chain != self.chain {
+            Some("its chain does not follow from the segment before".to_owned())
+        } else if header.opened_ns < self.opened_ns {
+            Some("it was begun before the segment before".to_owned())
+        } else {
+            self.opened_ns = header.opened_ns;
+            None
+        }
+    }
+
+    fn frames(
+        &mut self,
+        name: &str,
+        walk: &mut Walk,
+        next: Option<u64>,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let fault = loop {
+            match walk.next(Check::Chain).map_err(io_error(name))? {
+                Step::Frame(offset, frame) => {
+                    if let Err(kind) = self.entry(&frame) {
+                        self.damage(name, offset, Some(frame.index), kind);
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    self.report.n_records += 1;
+                }
+                Step::End => break None,
+                Step::Bad(fault) => break Some(fault),
+            }
+            let done = self.report.n_bytes + walk.at;
+            if self.told_bytes + PROGRESS_BYTES <= done {
+                self.told_bytes = done;
+                if progress(done, self.total_bytes).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        };
+        let (at, index) = (walk.at, Some(walk.index));
+        let tail = match (next, fault) {
+            (Some(_), Some(fault)) => Tail::Damaged(fault),
+            (Some(next), None) if walk.index != next => Tail::Damaged(FrameFault::Missing),
+            _ => walk.tail(fault).map_err(io_error(name))?,
+        };
+        match (tail, next, self.scope) {
+            (Tail::Clean, ..) | (Tail::Torn { .. }, None, Scope::Live) => {
+                return Ok(ControlFlow::Continue(()));
+            }
+            (Tail::Torn { fault, .. }, None, Scope::Closed) => {
+                let (segment, kind) = (name.to_owned(), DamageKind::Frame(fault));
+                self.report.torn_tail = Some(Damage { segment, offset: at, index, kind });
+                return Ok(ControlFlow::Continue(()));
+            }
+            (Tail::Torn { .. }, Some(_), _) => {
+                self.damage(name, at, None, DamageKind::Frame(FrameFault::Trailing));
+            }
+            (Tail::Damaged(fault), ..) => {
+                self.damage(name, at, index, DamageKind::Frame(fault));
+            }
+        }
+        Ok(ControlFlow::Break(()))
+    }
+
+    /// The record of a frame, and what is sealed beside it.
+    fn entry(&mut self, frame: &Frame<'_>) -> Result<(), DamageKind> {
+        let record = Record::decode(frame.leaf).map_err(DamageKind::Record)?;
+        if frame.sealed.is_empty() {
+            return Ok(());
+        }
+        let Some(sealer) = self.sealer else {
+            self.report.n_not_tried += 1;
+            return Ok(());
+        };
+        let payload = match sealer.open(record.id, frame.sealed) {
+            Ok(payload) => payload,
+            Err(SealError::NoKey { .. }) => {
+                self.report.n_without_key += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(DamageKind::Sealed(error)),
+        };
+        if let Body::Decision(decision) = &record.body {
+            check_commitments(&decision.commitments, &payload)?;
+            self.report.n_tensors_unchecked += u64::from(decision.commitments.tensors.is_some());
+        }
+        self.report.n_opened += 1;
+        Ok(())
+    }
+}
+
+fn check_commitments(commitments: &Commitments, payload: &OpenedPayload) -> Result<(), DamageKind> {
+    let Commitments { received, tensors: _, output, reply } = commitments;
+    let secret = &payload.secret;
+    let differs = |committed: &Option<[u8; 32]>, actual: &dyn Fn() -> [u8; 32]| {
+        committed.is_some_and(|committed| committed != actual())
+    };
+    if differs(received, &|| commit(secret, Commitment::Received, &payload.received)) {
+        return Err(DamageKind::Commitment("received"));
+    }
+    if differs(output, &|| commit_outputs(secret, &payload.outputs)) {
+        return Err(DamageKind::Commitment("output"));
+    }
+    if differs(reply, &|| commit(secret, Commitment::Reply, &payload.reply)) {
+        return Err(DamageKind::Commitment("reply"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
