@@ -52,7 +52,9 @@ pub enum Mismatch {
         takes: Vec<i64>,
     },
     /// Inputs of different numbers of rows.
-    #[error("input `{input}` has {rows} rows, input `{other}` has {other_rows}; both need as many")]
+    #[error(
+        "input `{input}` has {rows} rows, input `{other}` has {other_rows} rows; all inputs need as many"
+    )]
     Rows {
         /// The input's name.
         input: String,

@@ -17,6 +17,7 @@
 
 mod data;
 mod metadata;
+mod openapi;
 mod parse;
 mod render;
 
@@ -24,5 +25,6 @@ pub use metadata::{
     ModelState, ServerMetadata, live, model_metadata, model_ready, ready, repository_index,
     server_metadata,
 };
+pub use openapi::openapi;
 pub use parse::{ID_BYTES_MAX, NAME_BYTES_MAX, parse_infer};
 pub use render::{render_error, render_infer};

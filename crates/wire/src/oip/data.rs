@@ -55,15 +55,19 @@ pub(super) fn read(
     }
 }
 
+/// For how many values memory is taken where `n_values` are claimed in `n_left` bytes: a value
+/// and its comma take two bytes or more.
+pub(super) fn room(n_values: usize, n_left: usize) -> usize {
+    n_values.min(n_left.div_euclid(2).saturating_add(1))
+}
+
 fn values<'b, T>(
     reader: &mut Reader<'b>,
     shape: &[u64],
     n_values: usize,
     read: impl Fn(&mut Reader<'b>) -> Parsed<T>,
 ) -> Parsed<Vec<T>> {
-    // A value and its comma take two bytes or more.
-    let n_possible = reader.n_left().div_euclid(2).saturating_add(1);
-    let mut out = Vec::with_capacity(n_values.min(n_possible));
+    let mut out = Vec::with_capacity(room(n_values, reader.n_left()));
     let more = reader.begin_list()?;
     let is_nested = more && 1 < shape.len() && reader.peek() == Some(b'[');
     if is_nested {

@@ -1,4 +1,7 @@
 //! What a server and its models say about themselves.
+//!
+//! Invariants
+//! - M1: what is written is structs of texts and integers, which always have a JSON form.
 
 use bartizan_core::{Contract, Datatype, ModelName, ModelVersion};
 use serde::Serialize;
@@ -101,9 +104,9 @@ pub fn repository_index(models: &[ModelState<'_>]) -> Vec<u8> {
     body(&models)
 }
 
-#[expect(clippy::expect_used, reason = "J4: these are structs of texts and integers")]
+#[expect(clippy::expect_used, reason = "M1: a struct of texts has a JSON form")]
 fn body(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("J4: plain structs have a JSON form")
+    serde_json::to_vec(value).expect("M1: a struct of texts has a JSON form")
 }
 
 #[cfg(test)]
