@@ -1,1 +1,13 @@
 //! Runs a model within bounds.
+//!
+//! [`native`] is the adapter of `core`'s port `Predictor` that runs here, in safe Rust: exact,
+//! bounded, and with the same bits on every machine. [`sniff`] says what a file is that is not
+//! a model we run. Nothing here opens a file or a socket: bytes come in, tensors go out.
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod native;
+pub mod onnx;
+pub mod sniff;
+
+pub use native::{LoadError, LoadLimits, NativeModel};

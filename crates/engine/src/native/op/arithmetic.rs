@@ -1,0 +1,229 @@
+//! `Add`, `Sub`, `Mul`, `Div` of numbers, with ONNX's (NumPy's) broadcasting.
+//!
+//! Integers wrap; a division by zero of integers fails.
+
+use bartizan_core::{Datatype, Values};
+
+use crate::native::LoadError;
+use crate::native::kernel::{Call, Fault, Kernel};
+use crate::native::node::{Compiled, NodeContext};
+use crate::native::shape::{Extent, Shape};
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+pub(crate) fn add(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compile(node, Operation::Add)
+}
+
+pub(crate) fn sub(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compile(node, Operation::Sub)
+}
+
+pub(crate) fn mul(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compile(node, Operation::Mul)
+}
+
+pub(crate) fn div(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compile(node, Operation::Div)
+}
+
+struct Arithmetic {
+    operation: Operation,
+    pairing: Pairing,
+}
+
+/// Which elements meet.
+enum Pairing {
+    /// Both have the result's shape.
+    Same,
+    /// The right one, of this many elements, is repeated along the left one.
+    RepeatRight(usize),
+    /// The left one is repeated along the right one.
+    RepeatLeft(usize),
+    /// Anything else: both shapes and the result's.
+    General { left: Shape, right: Shape, out: Shape },
+}
+
+fn compile(node: &NodeContext<'_>, operation: Operation) -> Result<Compiled, LoadError> {
+    const TYPES: &[Datatype] = &[Datatype::Fp32, Datatype::Fp64, Datatype::Int64, Datatype::Int32];
+    let datatype = node.check_type(0, TYPES)?;
+    if node.input(1)?.datatype != datatype {
+        let right = node.input(1)?.datatype;
+        return Err(node.fault(format!("input 0 is {datatype}, input 1 is {right}")));
+    }
+    let (left, right) = (&node.input(0)?.shape, &node.input(1)?.shape);
+    let out = node.shape(broadcast(left, right))?;
+    let cost = out.row_len() as u64;
+    let kernel = Arithmetic { operation, pairing: pairing(left, right, &out) };
+    Ok(Compiled::plain(kernel, datatype, out, cost))
+}
+
+/// Extent `axis` of `shape` where it is written with `n_dims` dimensions.
+fn padded(shape: &Shape, n_dims: usize, axis: usize) -> Extent {
+    let missing = n_dims - shape.extents().len();
+    if axis < missing { Extent::Fixed(1) } else { shape.extents()[axis - missing] }
+}
+
+fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, String> {
+    let n_dims = left.extents().len().max(right.extents().len());
+    let mut extents = Vec::with_capacity(n_dims);
+    for axis in 0..n_dims {
+        extents.push(match (padded(left, n_dims, axis), padded(right, n_dims, axis)) {
+            (a, b) if a == b => a,
+            (Extent::Fixed(1), other) | (other, Extent::Fixed(1)) => other,
+            _ => return Err(format!("shapes {left} and {right} do not go together")),
+        });
+    }
+    Shape::new(extents)
+}
+
+fn pairing(left: &Shape, right: &Shape, out: &Shape) -> Pairing {
+    let n_dims = out.extents().len();
+    // A shape that is 1 and then the end of `out` is a block that repeats.
+    let block = |shape: &Shape| {
+        let is_one = |axis: &usize| padded(shape, n_dims, *axis) == Extent::Fixed(1);
+        let start = (0..n_dims).take_while(is_one).count();
+        let matches =
+            (start..n_dims).all(|axis| padded(shape, n_dims, axis) == out.extents()[axis]);
+        if matches && shape.rows_axis().is_none() { Some(shape.row_len()) } else { None }
+    };
+    let same =
+        |shape: &Shape| (0..n_dims).all(|axis| padded(shape, n_dims, axis) == out.extents()[axis]);
+    match (same(left), same(right), block(left), block(right)) {
+        (true, true, _, _) => Pairing::Same,
+        (true, _, _, Some(len)) => Pairing::RepeatRight(len),
+        (_, true, Some(len), _) => Pairing::RepeatLeft(len),
+        _ => Pairing::General { left: left.clone(), right: right.clone(), out: out.clone() },
+    }
+}
+
+/// For every element of `out` the position in `shape` of the element that goes there.
+fn positions(shape: &Shape, out: &Shape, rows: usize) -> Vec<usize> {
+    let dims: Vec<usize> = out.at(rows).iter().map(|dim| *dim as usize).collect();
+    let given = shape.at(rows);
+    let missing = dims.len() - given.len();
+    let mut strides = vec![0; dims.len()];
+    let mut stride = 1;
+    for (axis, dim) in given.iter().enumerate().rev() {
+        strides[axis + missing] = if *dim == 1 { 0 } else { stride };
+        stride *= *dim as usize;
+    }
+    let mut positions = vec![0_usize];
+    for (dim, stride) in dims.iter().zip(strides) {
+        positions = positions
+            .iter()
+            .flat_map(|start| (0..*dim).map(move |step| start + step * stride))
+            .collect();
+    }
+    positions
+}
+
+fn pair<T: Copy>(
+    pairing: &Pairing,
+    rows: usize,
+    (left, right): (&[T], &[T]),
+    operation: impl Fn(T, T) -> T,
+) -> Vec<T> {
+    match pairing {
+        Pairing::Same => left.iter().zip(right).map(|(a, b)| operation(*a, *b)).collect(),
+        Pairing::RepeatRight(len) => {
+            let mut out = Vec::with_capacity(left.len());
+            for block in left.chunks_exact((*len).max(1)) {
+                out.extend(block.iter().zip(right).map(|(a, b)| operation(*a, *b)));
+            }
+            out
+        }
+        Pairing::RepeatLeft(len) => {
+            let mut out = Vec::with_capacity(right.len());
+            for block in right.chunks_exact((*len).max(1)) {
+                out.extend(left.iter().zip(block).map(|(a, b)| operation(*a, *b)));
+            }
+            out
+        }
+        Pairing::General { left: left_shape, right: right_shape, out } => {
+            let from = positions(left_shape, out, rows);
+            let to = positions(right_shape, out, rows);
+            from.iter().zip(to).map(|(a, b)| operation(left[*a], right[b])).collect()
+        }
+    }
+}
+
+macro_rules! floats {
+    ($self:expr, $call:expr, $get:ident) => {{
+        let (pairing, rows) = (&$self.pairing, $call.rows);
+        let both = ($call.$get(0)?, $call.$get(1)?);
+        match $self.operation {
+            Operation::Add => pair(pairing, rows, both, |a, b| a + b),
+            Operation::Sub => pair(pairing, rows, both, |a, b| a - b),
+            Operation::Mul => pair(pairing, rows, both, |a, b| a * b),
+            Operation::Div => pair(pairing, rows, both, |a, b| a / b),
+        }
+    }};
+}
+
+macro_rules! integers {
+    ($self:expr, $call:expr, $get:ident, $type:ty) => {{
+        let (pairing, rows) = (&$self.pairing, $call.rows);
+        let both = ($call.$get(0)?, $call.$get(1)?);
+        match $self.operation {
+            Operation::Add => pair(pairing, rows, both, <$type>::wrapping_add),
+            Operation::Sub => pair(pairing, rows, both, <$type>::wrapping_sub),
+            Operation::Mul => pair(pairing, rows, both, <$type>::wrapping_mul),
+            Operation::Div if both.1.contains(&0) => return Err("division by zero".into()),
+            Operation::Div => pair(pairing, rows, both, <$type>::wrapping_div),
+        }
+    }};
+}
+
+impl Kernel for Arithmetic {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "checked at load; any other is a fault")]
+    fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
+        let values = match call.input(0)?.datatype() {
+            Datatype::Fp32 => Values::Fp32(floats!(self, call, f32s)),
+            Datatype::Fp64 => Values::Fp64(floats!(self, call, f64s)),
+            Datatype::Int64 => Values::Int64(integers!(self, call, i64s, i64)),
+            Datatype::Int32 => Values::Int32(integers!(self, call, i32s, i32)),
+            _ => return Err("a value has another type than at load".into()),
+        };
+        call.put(0, values);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(left: &[u64], right: &[u64]) -> Vec<i64> {
+        let count = |dims: &[u64]| dims.iter().product::<u64>() as i64;
+        let a: Vec<i64> = (0..count(left)).collect();
+        let b: Vec<i64> = (0..count(right)).map(|x| 100 * x).collect();
+        let (left, right) = (Shape::fixed(left).unwrap(), Shape::fixed(right).unwrap());
+        let out = broadcast(&left, &right).unwrap();
+        let general =
+            Pairing::General { left: left.clone(), right: right.clone(), out: out.clone() };
+        let slow = pair(&general, 1, (&a, &b), |x, y| x + y);
+        assert_eq!(slow, pair(&pairing(&left, &right, &out), 1, (&a, &b), |x, y| x + y));
+        slow
+    }
+
+    #[test]
+    fn broadcasting_pairs_the_elements_that_onnx_says() {
+        assert_eq!(run(&[2, 2], &[2, 2]), [0, 101, 202, 303]);
+        assert_eq!(run(&[2, 2], &[2]), [0, 101, 2, 103]);
+        assert_eq!(run(&[2], &[2, 2]), [0, 101, 200, 301]);
+        assert_eq!(run(&[2, 2], &[]), [0, 1, 2, 3]);
+        assert_eq!(run(&[2, 2], &[2, 1]), [0, 1, 102, 103]);
+        assert_eq!(run(&[2, 1], &[1, 2]), [0, 100, 1, 101]);
+        assert_eq!(run(&[1, 2], &[2, 1]), [0, 1, 100, 101]);
+        assert_eq!(run(&[0, 2], &[2]), [0; 0]);
+        let shape = |dims: &[u64]| Shape::fixed(dims).unwrap();
+        assert!(broadcast(&shape(&[2]), &shape(&[3])).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! `MatMul` with a matrix that does not depend on the rows.
+//!
+//! Every element is the sum of its products from the first to the last, in the element's own
+//! type, each product rounded before it is added.
+
+use std::sync::Arc;
+
+use bartizan_core::{Datatype, Values};
+
+use crate::native::LoadError;
+use crate::native::kernel::{Call, Fault, Kernel};
+use crate::native::node::{Compiled, NodeContext};
+use crate::onnx::Constant;
+
+/// Columns that are summed side by side: few enough for a processor's registers.
+const BLOCK: usize = 16;
+
+struct MatMul {
+    weights: Arc<Constant>,
+    n_columns: usize,
+}
+
+pub(crate) fn compile(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    let datatype = node.check_type(0, &[Datatype::Fp32, Datatype::Fp64])?;
+    node.check_type(1, &[datatype])?;
+    let weights = node.constant(1)?;
+    let (shape, width) = (&node.input(0)?.shape, node.width(0)?);
+    let &[height, n_columns] = weights.dims.as_slice() else {
+        let dims = &weights.dims;
+        return Err(node.fault(format!("input 1 has shape {dims:?}, `native` takes a matrix")));
+    };
+    if height != width as u64 || shape.extents().len() < 2 {
+        let reason = format!("{shape} cannot be multiplied with [{height}, {n_columns}]");
+        return Err(node.fault(reason));
+    }
+    let n_columns = n_columns as usize;
+    let shape = node.shape(shape.with_last(n_columns))?;
+    let cost = (weights.values.len() / 4) as u64;
+    let kernel = MatMul { weights: Arc::clone(weights), n_columns };
+    Ok(Compiled::plain(kernel, datatype, shape, cost))
+}
+
+/// Appends `start + row . weights` for each row; `weights` is `[width, n_columns]`, row-major.
+///
+/// In blocks of columns, which changes which sums run side by side but not their order.
+pub(crate) fn multiply<T>(rows: &[T], weights: &[T], n_columns: usize, start: &[T]) -> Vec<T>
+where
+    T: Copy + Default + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
+    let width = weights.len().checked_div(n_columns).unwrap_or(0);
+    if width == 0 {
+        return Vec::new();
+    }
+    let mut out = Vec::with_capacity(rows.len() / width * n_columns);
+    for row in rows.chunks_exact(width) {
+        let mut column = 0;
+        while column < n_columns {
+            let len = BLOCK.min(n_columns - column);
+            let mut sums = [T::default(); BLOCK];
+            if !start.is_empty() {
+                sums[..len].copy_from_slice(&start[column..column + len]);
+            }
+            let lines = weights.chunks_exact(n_columns);
+            if len == BLOCK {
+                for (x, line) in row.iter().zip(lines) {
+                    let (line, _) = line[column..].as_chunks::<BLOCK>();
+                    for (sum, weight) in sums.iter_mut().zip(&line[0]) {
+                        *sum += *x * *weight;
+                    }
+                }
+            } else {
+                for (x, line) in row.iter().zip(lines) {
+                    for (sum, weight) in sums.iter_mut().zip(&line[column..]) {
+                        *sum += *x * *weight;
+                    }
+                }
+            }
+            out.extend_from_slice(&sums[..len]);
+            column += len;
+        }
+    }
+    out
+}
+
+impl Kernel for MatMul {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "checked at load; any other is a fault")]
+    fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
+        let product = match &self.weights.values {
+            Values::Fp32(weights) => {
+                Values::Fp32(multiply(call.f32s(0)?, weights, self.n_columns, &[]))
+            }
+            Values::Fp64(weights) => {
+                Values::Fp64(multiply(call.f64s(0)?, weights, self.n_columns, &[]))
+            }
+            _ => return Err("a value has another type than at load".into()),
+        };
+        call.put(0, product);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// The order of a sum is the documented one at every size, on both sides of a block.
+        #[test]
+        fn every_element_is_summed_from_first_to_last(
+            n_rows in 0_usize..4, width in 1_usize..9, n_columns in 1_usize..40, seed in 0_u32..1000,
+        ) {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 1e4 - 800.0
+            };
+            let rows: Vec<f32> = (0..n_rows * width).map(|_| next()).collect();
+            let weights: Vec<f32> = (0..width * n_columns).map(|_| next()).collect();
+            let found = multiply(&rows, &weights, n_columns, &[]);
+            for row in 0..n_rows {
+                for column in 0..n_columns {
+                    let sum = (0..width).fold(0.0_f32, |sum, k| {
+                        sum + rows[row * width + k] * weights[k * n_columns + column]
+                    });
+                    proptest::prop_assert_eq!(found[row * n_columns + column].to_bits(), sum.to_bits());
+                }
+            }
+        }
+    }
+}
