@@ -1,1 +1,26 @@
-//! Serves requests: HTTP, TLS, the pipeline, the admin API.
+//! Serves requests: sockets, TLS, HTTP, the way of one request, the door of the admin API.
+//!
+//! Read `pipeline.rs` first: it is one decision from its head to its reply. `route.rs` is every
+//! route there is, `dispatch.rs` who may use which, `server.rs` the threads and sockets.
+
+mod admin;
+mod background;
+mod body;
+mod connection;
+mod describe;
+mod dispatch;
+mod metrics;
+mod pipeline;
+mod protocol;
+mod reply;
+pub mod route;
+mod said;
+mod server;
+mod settings;
+mod shared;
+
+pub use admin::{Admin, AdminReply};
+pub use metrics::Metrics;
+pub use server::{Server, StartError};
+pub use settings::{Addresses, HttpLimits};
+pub use shared::{Live, Services};

@@ -1,0 +1,326 @@
+//! What is known of a request on its way, and how its record is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bartizan_access::{Assertion, Credential, Permit, permit_infer};
+use bartizan_core::{
+    Findings, ModelName, Obligations, Pseudonym, Refusal, RefusalCode, Tensor, Verdict,
+};
+use bartizan_ledger::{
+    Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry, EntryClass,
+    FindingList, ModelRef, Payload, PseudonymKind, Record, commit, commit_outputs, commit_tensors,
+};
+use bartizan_wire::Asserted;
+use bytes::Bytes;
+
+use crate::arrival::{Arrival, Protocol};
+use crate::fold::Whom;
+use crate::model::{Model, Place};
+use crate::snapshot::Snapshot;
+use crate::steps::{Ask, Reply, Withheld};
+
+/// Seconds after which a caller may try again where all places of a model are taken.
+const RETRY_AFTER_S: u32 = 1;
+
+/// What a request comes to.
+pub(crate) enum Outcome {
+    /// An answer, in the protocol's words.
+    Answered(Vec<u8>),
+    /// A refusal.
+    Refused(Refusal),
+}
+
+/// A request on its way. Only the steps hold one.
+pub(crate) struct Case {
+    pub(crate) model: Option<Arc<Model>>,
+    snapshot: Arc<Snapshot>,
+    arrival: Arrival,
+    credential: Credential,
+    permit: Option<Permit>,
+    place: Option<Place>,
+    asserted: Asserted,
+    received: Option<Bytes>,
+    protocol_id: Option<Box<str>>,
+    wanted: Option<Vec<Box<str>>>,
+    outputs: Option<Vec<Tensor>>,
+    n_rows: u64,
+    findings: Findings,
+    verdict: Verdict,
+    durations: Durations,
+}
+
+impl Case {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        arrival: Arrival,
+        credential: Credential,
+    ) -> Box<Self> {
+        Box::new(Self {
+            model: None,
+            snapshot,
+            arrival,
+            credential,
+            permit: None,
+            place: None,
+            asserted: Asserted::default(),
+            received: None,
+            protocol_id: None,
+            wanted: None,
+            outputs: None,
+            n_rows: 0,
+            findings: Findings::default(),
+            verdict: Verdict::Allow,
+            durations: Durations::default(),
+        })
+    }
+
+    /// Access first, existence second: who may not ask a model does not learn whether it is there.
+    pub(crate) fn admit(&mut self, ask: Ask<'_>) -> Result<(), Refusal> {
+        let not_found = || Refusal::new(RefusalCode::NotFound);
+        let name: ModelName = ask.model.parse().map_err(|_| not_found())?;
+        self.asserted = ask.asserted;
+        self.permit = Some(self.permit_for(&name)?);
+        let version = ask.version.map(str::parse).transpose().map_err(|_| not_found())?;
+        let model = self.snapshot.model(name.as_str(), version).ok_or_else(not_found)?.clone();
+        self.place = model.take_place();
+        self.model = Some(model);
+        if self.place.is_none() {
+            let mut refusal = Refusal::new(RefusalCode::Overloaded);
+            refusal.retry_after_s = Some(RETRY_AFTER_S);
+            return Err(refusal);
+        }
+        Ok(())
+    }
+
+    fn permit_for(&self, model: &ModelName) -> Result<Permit, Refusal> {
+        let said = [
+            (self.asserted.subject.is_some(), Assertion::Subject),
+            (self.asserted.end_user.is_some(), Assertion::EndUser),
+            (self.asserted.correlation_id.is_some(), Assertion::CorrelationId),
+        ];
+        let mut asserted = [Assertion::Subject; 3];
+        let mut n_asserted = 0;
+        for (_, assertion) in said.iter().filter(|(is_said, _)| *is_said) {
+            asserted[n_asserted] = *assertion;
+            n_asserted += 1;
+        }
+        let purpose = self.asserted.purpose.as_deref();
+        permit_infer(&self.credential, model, purpose, &asserted[..n_asserted])
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))
+    }
+
+    /// Keeps what was received.
+    pub(crate) fn hear(
+        &mut self,
+        received: Bytes,
+        id: Option<Box<str>>,
+        wanted: Option<Vec<Box<str>>>,
+    ) {
+        self.durations.read_ns = self.since_arrival_ns();
+        self.received = Some(received);
+        self.protocol_id = id;
+        self.wanted = wanted;
+    }
+
+    /// Takes in what the body says about the request: it may add to what the head says, never
+    /// contradict it, and needs the same permission.
+    pub(crate) fn assert(&mut self, said: Asserted) -> Result<(), Refusal> {
+        if said == Asserted::default() {
+            return Ok(());
+        }
+        let pairs = [
+            (&mut self.asserted.subject, said.subject),
+            (&mut self.asserted.end_user, said.end_user),
+            (&mut self.asserted.purpose, said.purpose),
+            (&mut self.asserted.correlation_id, said.correlation_id),
+        ];
+        for (of_head, of_body) in pairs {
+            if of_head.is_some() && of_body.is_some() && *of_head != of_body {
+                let detail = "a `bartizan-` parameter contradicts the header of the same name";
+                return Err(Refusal::new(RefusalCode::Malformed).because(detail));
+            }
+            *of_head = of_head.take().or(of_body);
+        }
+        let name = self.model_of().name().clone();
+        self.permit = Some(self.permit_for(&name)?);
+        Ok(())
+    }
+
+    pub(crate) fn note_guard(&mut self, findings: Findings, verdict: Verdict) {
+        self.findings = findings;
+        self.verdict = verdict;
+        self.durations.guard_ns = self.since_arrival_ns() - self.durations.read_ns;
+    }
+
+    pub(crate) fn note_predicted(&mut self) {
+        let before = self.durations.read_ns + self.durations.guard_ns;
+        self.durations.predict_ns = self.since_arrival_ns().saturating_sub(before);
+    }
+
+    /// Keeps the model's whole answer, for the record, before anything of it is withheld.
+    pub(crate) fn keep_outputs(&mut self, outputs: Vec<Tensor>) {
+        self.outputs = Some(outputs);
+    }
+
+    pub(crate) fn outputs(&self) -> &[Tensor] {
+        self.outputs.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn model_of(&self) -> &Arc<Model> {
+        #[expect(clippy::expect_used, reason = "D1: only an admitted case leaves `admit`")]
+        self.model.as_ref().expect("an admitted request has a model")
+    }
+
+    pub(crate) fn obligations(&self) -> &Obligations {
+        &self.credential.scopes().obligations
+    }
+
+    pub(crate) fn wanted(&self) -> Option<&[Box<str>]> {
+        self.wanted.as_deref()
+    }
+
+    pub(crate) fn protocol_id(&self) -> Option<&str> {
+        self.protocol_id.as_deref()
+    }
+
+    pub(crate) fn protocol(&self) -> &'static dyn Protocol {
+        self.arrival.protocol
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.arrival.deadline_ns < self.snapshot.clock().now().mono_ns
+    }
+
+    fn since_arrival_ns(&self) -> u64 {
+        self.snapshot.clock().now().mono_ns.saturating_sub(self.arrival.at.mono_ns)
+    }
+
+    /// Ends in a refusal.
+    pub(crate) fn refuse(self: Box<Self>, refusal: Refusal, inputs: Option<&[Tensor]>) -> Withheld {
+        self.finish(Outcome::Refused(refusal), inputs)
+    }
+
+    /// Makes reply and record. Where the payload cannot be sealed there is no record, so that
+    /// nothing can be released.
+    pub(crate) fn finish(
+        mut self: Box<Self>,
+        outcome: Outcome,
+        inputs: Option<&[Tensor]>,
+    ) -> Withheld {
+        let id = self.arrival.id();
+        let (body, refusal) = match outcome {
+            Outcome::Answered(body) => (body, None),
+            Outcome::Refused(mut refusal) => {
+                refusal.decision = Some(id);
+                (self.arrival.protocol.refusal(&refusal), Some(refusal))
+            }
+        };
+        self.n_rows = inputs.and_then(<[Tensor]>::first).map_or(0, |first| first.n_rows() as u64);
+        let so_far = self.durations.read_ns + self.durations.guard_ns + self.durations.predict_ns;
+        self.durations.review_ns = self.since_arrival_ns().saturating_sub(so_far);
+        let entry = self.entry(&body, refusal.as_ref(), inputs);
+        let leaf_hash = entry.as_ref().map_or([0; 32], |entry| *entry.leaf_hash());
+        let version = refusal.is_none().then(|| self.model_of().version());
+        Withheld {
+            reply: Reply { decision: id, model: version, refusal, receipt: None, body },
+            leaf_hash,
+            entry,
+            whom: Whom::Principal(self.credential.principal().pseudonym),
+            listener: self.arrival.listener,
+        }
+    }
+
+    fn entry(
+        &self,
+        reply: &[u8],
+        refusal: Option<&Refusal>,
+        inputs: Option<&[Tensor]>,
+    ) -> Option<Entry> {
+        let secret = &self.arrival.chance.secret;
+        let received = self.received.as_deref();
+        let commitments = Commitments {
+            received: received.map(|bytes| commit(secret, Commitment::Received, bytes)),
+            tensors: inputs.map(|inputs| commit_tensors(secret, inputs)),
+            output: self.outputs.as_ref().map(|outputs| commit_outputs(secret, outputs)),
+            reply: Some(commit(secret, Commitment::Reply, reply)),
+        };
+        let leaf = self.record(commitments, refusal).encode();
+        let payload = Payload {
+            secret,
+            received: received.unwrap_or_default(),
+            outputs: self.outputs(),
+            reply,
+            principal: Some(self.credential.principal().name.as_str()),
+            subject: self.asserted.subject.as_deref(),
+            end_user: self.asserted.end_user.as_deref(),
+            purpose: self.asserted.purpose.as_deref(),
+            correlation_id: self.asserted.correlation_id.as_deref(),
+        };
+        let (id, day) = (self.arrival.id(), self.arrival.at.day());
+        let nonce = self.arrival.chance.nonce;
+        let sealed = self.snapshot.sealer().seal(id, day, &payload, nonce).ok()?;
+        Entry::new(leaf, sealed, EntryClass::Decision).ok()
+    }
+
+    fn record(&self, commitments: Commitments, refusal: Option<&Refusal>) -> Record<'_> {
+        let site = self.snapshot.site();
+        let at = self.arrival.at;
+        let principal = self.credential.principal();
+        let model = self.model.as_deref();
+        let pseudonym = |kind, text: &Option<Box<str>>| -> Option<Pseudonym> {
+            Some(self.snapshot.sealer().pseudonym(kind, text.as_deref()?, at.day()))
+        };
+        let decision = Decision {
+            principal: Some(principal.pseudonym),
+            proof: Some(principal.proof.describe().into()),
+            purpose: self.permit.as_ref().and_then(Permit::purpose).map(Into::into),
+            subject: pseudonym(PseudonymKind::Subject, &self.asserted.subject),
+            end_user: pseudonym(PseudonymKind::EndUser, &self.asserted.end_user),
+            correlation: pseudonym(PseudonymKind::CorrelationId, &self.asserted.correlation_id),
+            listener: self.arrival.listener.into(),
+            route: self.arrival.route.into(),
+            protocol: self.arrival.protocol.name().into(),
+            model: model.map(|model| ModelRef {
+                name: model.name().as_str().into(),
+                version: model.version().0.get(),
+                digest: model.digest(),
+            }),
+            engine: model.map(Model::recipe).map(|recipe| EngineRef {
+                engine: recipe.engine.into(),
+                version: recipe.version.as_str().into(),
+                settings: recipe.settings.as_str().into(),
+            }),
+            digests: Digests {
+                policy: Some(self.snapshot.keys().digest()),
+                contract: model.map(|model| model.contract().digest()),
+                profile: None,
+                snapshot: Some(self.snapshot.digest()),
+            },
+            commitments,
+            n_rows: self.n_rows,
+            findings: FindingList::from(&self.findings),
+            verdict: self.verdict,
+            refusal: refusal.map(|refusal| refusal.code.as_str().into()),
+            guard_step: None,
+            trace_context: self.arrival.trace_context,
+            upstream: None,
+            durations: self.durations,
+        };
+        Record {
+            id: self.arrival.id(),
+            at,
+            environment: site.environment.as_str().into(),
+            replica: site.replica.as_ref().into(),
+            volatile: site.is_volatile,
+            body: Body::Decision(Box::new(decision)),
+        }
+    }
+}
+
+impl fmt::Debug for Case {
+    /// Nothing of what was received or asserted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("model", &self.model).finish_non_exhaustive()
+    }
+}

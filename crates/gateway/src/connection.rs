@@ -1,0 +1,115 @@
+//! One connection: TLS, then HTTP/1.1 or HTTP/2, each step within its deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use crate::dispatch::{self, Peer};
+use crate::route::Listener;
+use crate::shared::Shared;
+
+/// Room for a head that is too large to be told so in the protocol's own shape, as a multiple of
+/// the limit; beyond it the connection is answered by the HTTP library.
+const HEAD_ROOM: usize = 4;
+/// Least room for a head that the HTTP library accepts, in bytes.
+const HEAD_ROOM_BYTES_MIN: usize = 8 * 1024;
+
+pub(crate) async fn serve_tcp(
+    listener: Listener,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    place: OwnedSemaphorePermit,
+    stopped: watch::Receiver<bool>,
+) {
+    let _place = place;
+    if let Err(error) = stream.set_nodelay(true) {
+        return debug!(%error, "gateway.connection.lost");
+    }
+    let peer = Peer::Network(peer.ip());
+    let tls = match listener {
+        Listener::Operations | Listener::Socket => None,
+        Listener::Inference | Listener::Admin => shared.live.load().tls.clone(),
+    };
+    let Some(tls) = tls else {
+        return serve(listener, stream, peer, shared, stopped).await;
+    };
+    let handshake = TlsAcceptor::from(tls).accept(stream);
+    match tokio::time::timeout(shared.limits.handshake_wait_max, handshake).await {
+        Ok(Ok(stream)) => serve(listener, stream, peer, shared, stopped).await,
+        Ok(Err(error)) => {
+            shared.metrics.handshakes_failed.inc();
+            debug!(%error, "gateway.handshake.failed");
+        }
+        Err(_) => {
+            shared.metrics.handshakes_failed.inc();
+            debug!("gateway.handshake.slow");
+        }
+    }
+}
+
+pub(crate) async fn serve_unix(
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) {
+    let peer = match stream.peer_cred() {
+        Ok(credentials) => Peer::Process { uid: credentials.uid() },
+        Err(error) => return debug!(%error, "gateway.connection.lost"),
+    };
+    serve(Listener::Socket, stream, peer, shared, stopped).await;
+}
+
+async fn serve<S>(
+    listener: Listener,
+    stream: S,
+    peer: Peer,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &shared.limits;
+    let head_room = (limits.header_bytes_max * HEAD_ROOM).max(HEAD_ROOM_BYTES_MIN);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_wait_max)
+        .max_buf_size(head_room)
+        .max_headers(limits.headers_max * HEAD_ROOM)
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(head_room).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams_max)
+        .keep_alive_interval(limits.header_wait_max)
+        .keep_alive_timeout(limits.handshake_wait_max);
+    shared.metrics.connections.inc();
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request| dispatch::serve(shared.clone(), listener, peer, request))
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = &mut connection => outcome,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "gateway.connection.lost");
+    }
+    shared.metrics.connections.dec();
+}

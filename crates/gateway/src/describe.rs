@@ -1,0 +1,57 @@
+//! Answers that describe: health, metadata, metrics, the API itself.
+
+use bartizan_decision::{Model, Snapshot};
+use bartizan_wire::oip::{self, ServerMetadata};
+
+use crate::dispatch::Answered;
+use crate::reply;
+use crate::route::Handler;
+use crate::shared::Shared;
+
+/// Media type of the OpenMetrics text format, which Prometheus reads.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Liveness or readiness: 200, or 503 for a server that is not ready.
+pub(crate) fn health(handler: Handler, is_yes: bool) -> Answered {
+    let body = if handler == Handler::Live { oip::live(is_yes) } else { oip::ready(is_yes) };
+    reply::json(if is_yes { 200 } else { 503 }, body)
+}
+
+/// What the server is, or the description of its API.
+pub(crate) fn server(handler: Handler) -> Answered {
+    if handler == Handler::OpenApi {
+        return reply::json(200, oip::openapi(env!("CARGO_PKG_VERSION")).to_string());
+    }
+    let metadata =
+        ServerMetadata { name: "bartizan", version: env!("CARGO_PKG_VERSION"), extensions: &[] };
+    reply::json(200, oip::server_metadata(&metadata))
+}
+
+/// What a model is, or whether it would answer.
+pub(crate) fn model(
+    handler: Handler,
+    model: &Model,
+    snapshot: &Snapshot,
+    is_ready: bool,
+) -> Answered {
+    if handler == Handler::ModelReady {
+        let body = oip::model_ready(model.name(), is_ready);
+        return reply::json(if is_ready { 200 } else { 503 }, body);
+    }
+    let versions = snapshot.versions(model.name());
+    let platform = format!("onnx_{}", model.recipe().engine);
+    let body = oip::model_metadata(model.name(), &versions, &platform, model.contract());
+    reply::json(200, body)
+}
+
+/// The numbers of the moment.
+pub(crate) fn metrics(shared: &Shared, snapshot: &Snapshot) -> Answered {
+    let (mut n_models, mut resident_bytes) = (0, 0);
+    for model in snapshot.models() {
+        n_models += 1;
+        resident_bytes += model.resident_bytes();
+    }
+    let is_writable = shared.appender.is_writable();
+    let text = shared.metrics.render(is_writable, n_models, resident_bytes);
+    reply::with_type(200, OPENMETRICS, text)
+}

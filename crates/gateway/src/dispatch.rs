@@ -1,0 +1,333 @@
+//! From a request to its response: which route, who asks, who answers.
+//!
+//! Invariants
+//! - G1: nothing but a constant is given before a credential has been checked (or the operator
+//!   has opened the listener);
+//! - G2: every refusal is recorded or counted: by itself where a principal is known, folded
+//!   where none is.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bartizan_access::{
+    AuthFailure, Credential, LocalPeer, permit_admin, permit_describe, permit_local, permit_metrics,
+};
+use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
+use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request, Response};
+
+use crate::body;
+use crate::describe;
+use crate::pipeline::{self, Conclusion, Question};
+use crate::reply;
+use crate::route::{self, Found, Handler, Listener, Needs, Params};
+use crate::said::{self, Said};
+use crate::shared::{Live, Shared};
+
+/// Longest body of an admin operation, in bytes.
+const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
+
+pub(crate) type Answered = Response<Full<Bytes>>;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    Network(IpAddr),
+    Process { uid: u32 },
+}
+
+impl Peer {
+    fn source(self) -> String {
+        match self {
+            Self::Network(IpAddr::V4(ip)) => ip.to_string(),
+            // An IPv6 source is a /64: one subscriber's network.
+            Self::Network(IpAddr::V6(ip)) => format!("{:x?}/64", &ip.segments()[..4]),
+            Self::Process { uid } => format!("uid {uid}"),
+        }
+    }
+}
+
+/// One request being answered.
+struct Turn<'a> {
+    shared: &'a Arc<Shared>,
+    live: Arc<Live>,
+    peer: Peer,
+    at: Stamp,
+    said: Said,
+}
+
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    listener: Listener,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Answered, Infallible> {
+    shared.metrics.in_flight.inc();
+    let (head, body) = request.into_parts();
+    let found = route::find(listener, head.method.as_str(), head.uri.path());
+    let route = match found {
+        Found::Route(route, _) => route.path,
+        Found::OtherMethod(_) | Found::Nothing => "none",
+    };
+    let trace_context = said::trace_context(&head.headers);
+    let turn = Turn {
+        live: shared.live.load_full(),
+        at: shared.clock.now(),
+        said: Said { listener, route, trace_context },
+        shared: &shared,
+        peer,
+    };
+    let at = turn.at;
+    let (answer, refusal) = turn.answer(&head, found, body).await;
+    shared.metrics.in_flight.dec();
+    shared.metrics.decided(refusal, shared.clock.now().mono_ns.saturating_sub(at.mono_ns));
+    Ok(answer)
+}
+
+impl Turn<'_> {
+    async fn answer(
+        &self,
+        head: &Parts,
+        found: Found<'_>,
+        body: Incoming,
+    ) -> (Answered, Option<RefusalCode>) {
+        if let Err(refusal) = self.check_head(head) {
+            return self.refuse_stranger(refusal, "");
+        }
+        match found {
+            Found::Route(route, _) if route.needs == Needs::Nothing => {
+                return self.constant(route.handler);
+            }
+            Found::Route(route, _) if route.needs == Needs::OpenedByOperator => {
+                return (describe::metrics(self.shared, &self.live.snapshot), None);
+            }
+            Found::Route(route, params) if route.needs == Needs::SameUser => {
+                return self.operate_locally(params, body).await;
+            }
+            Found::Route(..) | Found::OtherMethod(_) | Found::Nothing => {}
+        }
+        let credential = match self.authenticate(&head.headers) {
+            Ok(credential) => credential,
+            Err((refusal, reason)) => return self.refuse_stranger(refusal, reason),
+        };
+        match found {
+            Found::Route(route, params) => {
+                self.answer_known(route.handler, params, credential, (head, body)).await
+            }
+            Found::OtherMethod(allowed) => {
+                let detail = format!("this route takes {allowed}");
+                let refusal = Refusal::new(RefusalCode::MethodNotAllowed).because(detail);
+                let (mut answer, code) = self.refuse_known(&credential, refusal).await;
+                reply::allow(&mut answer, allowed);
+                (answer, code)
+            }
+            Found::Nothing => {
+                self.refuse_known(&credential, Refusal::new(RefusalCode::NotFound)).await
+            }
+        }
+    }
+
+    async fn answer_known(
+        &self,
+        handler: Handler,
+        params: Params<'_>,
+        credential: Credential,
+        (head, body): (&Parts, Incoming),
+    ) -> (Answered, Option<RefusalCode>) {
+        let snapshot = &self.live.snapshot;
+        let forbidden = || Refusal::new(RefusalCode::Forbidden);
+        let outcome = match handler {
+            Handler::Infer => return self.infer(params, &credential, head, body).await,
+            Handler::Operate => match permit_admin(&credential) {
+                Ok(permit) => return self.operate(permit.principal(), params, body).await,
+                Err(_) => Err(forbidden()),
+            },
+            Handler::Metrics => permit_metrics(&credential)
+                .map(|_| describe::metrics(self.shared, snapshot))
+                .map_err(|_| forbidden()),
+            Handler::ServerMetadata | Handler::OpenApi => permit_describe(&credential, None)
+                .map(|_| describe::server(handler))
+                .map_err(|_| forbidden()),
+            Handler::ModelMetadata | Handler::ModelReady => {
+                self.model(handler, params, &credential)
+            }
+            Handler::Live | Handler::Ready => return self.constant(handler),
+        };
+        match outcome {
+            Ok(answer) => (answer, None),
+            Err(refusal) => self.refuse_known(&credential, refusal).await,
+        }
+    }
+
+    fn model(
+        &self,
+        handler: Handler,
+        [name, version]: Params<'_>,
+        credential: &Credential,
+    ) -> Result<Answered, Refusal> {
+        let not_found = || Refusal::new(RefusalCode::NotFound);
+        let model_name: ModelName = name.parse().map_err(|_| not_found())?;
+        permit_describe(credential, Some(&model_name))
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        let version = match version {
+            "" => None,
+            text => Some(text.parse().map_err(|_| not_found())?),
+        };
+        let model = self.live.snapshot.model(name, version).ok_or_else(not_found)?;
+        Ok(describe::model(handler, model, &self.live.snapshot, self.shared.is_ready()))
+    }
+
+    fn check_head(&self, head: &Parts) -> Result<(), Refusal> {
+        let headers = &head.headers;
+        let limits = &self.shared.limits;
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
+            + head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        if limits.headers_max < headers.len() || limits.header_bytes_max < bytes {
+            let detail = format!(
+                "at most {} headers and {} bytes of head are taken",
+                limits.headers_max, limits.header_bytes_max
+            );
+            return Err(Refusal::new(RefusalCode::HeadersTooLarge).because(detail));
+        }
+        Ok(())
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Credential, (Refusal, &'static str)> {
+        let unauthenticated = |reason| (Refusal::new(RefusalCode::Unauthenticated), reason);
+        let mut presented = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (presented.next(), presented.next()) else {
+            return Err(unauthenticated("no-credential"));
+        };
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let Some(token) = token else { return Err(unauthenticated("no-credential")) };
+        let keys = self.live.snapshot.keys();
+        keys.authenticate(token, self.at.unix_s()).map_err(|failure| self.throttle(failure))
+    }
+
+    /// A failure counts against its source; a good key from the same source is never refused.
+    fn throttle(&self, failure: AuthFailure) -> (Refusal, &'static str) {
+        let Peer::Network(source) = self.peer else {
+            return (Refusal::new(RefusalCode::Unauthenticated), failure.as_str());
+        };
+        match self.shared.throttle.note_failure(source, self.at.mono_ns) {
+            Ok(()) => (Refusal::new(RefusalCode::Unauthenticated), failure.as_str()),
+            Err(wait) => {
+                let mut refusal = Refusal::new(RefusalCode::Throttled);
+                refusal.retry_after_s = Some(wait.secs);
+                (refusal, failure.as_str())
+            }
+        }
+    }
+
+    fn constant(&self, handler: Handler) -> (Answered, Option<RefusalCode>) {
+        let is_yes = handler == Handler::Live || self.shared.is_ready();
+        (describe::health(handler, is_yes), None)
+    }
+
+    /// A refusal of nobody in particular: folded, at once, without a record of its own.
+    fn refuse_stranger(
+        &self,
+        mut refusal: Refusal,
+        reason: &'static str,
+    ) -> (Answered, Option<RefusalCode>) {
+        let source = self.live.snapshot.pseudonym_of_source(&self.peer.source(), self.at);
+        let listener = self.said.listener.as_str();
+        let key = FoldKey { listener, code: refusal.code, reason, whom: Whom::Source(source) };
+        let random = entropy::random(&*self.shared.entropy);
+        let fresh = DecisionId::new(self.at.wall_ns, random);
+        refusal.decision = Some(self.shared.folder().note(key, self.at, fresh));
+        (reply::refusal(&refusal), Some(refusal.code))
+    }
+
+    async fn refuse_known(
+        &self,
+        credential: &Credential,
+        refusal: Refusal,
+    ) -> (Answered, Option<RefusalCode>) {
+        let arrival = pipeline::arrival(self.shared, self.at, &self.said);
+        let withheld = refuse(self.live.snapshot.clone(), arrival, credential, refusal);
+        respond(pipeline::conclude(self.shared, withheld, self.at).await)
+    }
+
+    async fn infer(
+        &self,
+        [model, version]: Params<'_>,
+        credential: &Credential,
+        head: &Parts,
+        body: Incoming,
+    ) -> (Answered, Option<RefusalCode>) {
+        let asserted = match said::asserted(&head.headers) {
+            Ok(asserted) => asserted,
+            Err(refusal) => return self.refuse_known(credential, refusal).await,
+        };
+        let version = (!version.is_empty()).then_some(version);
+        let ask = Ask { model, version, asserted };
+        let question = Question { at: self.at, ask, said: &self.said };
+        let snapshot: Arc<Snapshot> = self.live.snapshot.clone();
+        respond(pipeline::infer(self.shared, snapshot, credential, question, body).await)
+    }
+
+    async fn operate_locally(
+        &self,
+        params: Params<'_>,
+        body: Incoming,
+    ) -> (Answered, Option<RefusalCode>) {
+        let Peer::Process { uid } = self.peer else {
+            return self.refuse_stranger(Refusal::new(RefusalCode::Forbidden), "");
+        };
+        let owner_uid = rustix::process::geteuid().as_raw();
+        let pseudonym = self.live.snapshot.keys().local_pseudonym(uid);
+        match permit_local(LocalPeer { uid, owner_uid, pseudonym }) {
+            Ok(permit) => self.operate(permit.principal(), params, body).await,
+            Err(denied) => {
+                self.refuse_stranger(Refusal::new(RefusalCode::Forbidden), denied.as_str())
+            }
+        }
+    }
+
+    /// Performs an operation of the store's owner, who records it.
+    async fn operate(
+        &self,
+        principal: &Principal,
+        [operation, _]: Params<'_>,
+        incoming: Incoming,
+    ) -> (Answered, Option<RefusalCode>) {
+        let wait = self.shared.limits.body_wait_max;
+        let body = match body::read(incoming, ADMIN_BODY_BYTES_MAX, wait).await {
+            Ok(body) => body,
+            Err(refusal) => return (reply::refusal(&refusal), Some(refusal.code)),
+        };
+        let (admin, principal) = (self.shared.admin.clone(), principal.clone());
+        let operation = operation.to_owned();
+        let work = move || admin.perform(&principal, &operation, &body);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => (reply::json(done.status, done.body), None),
+            Err(_) => {
+                let refusal = Refusal::new(RefusalCode::Internal);
+                (reply::refusal(&refusal), Some(refusal.code))
+            }
+        }
+    }
+}
+
+fn respond(conclusion: Conclusion) -> (Answered, Option<RefusalCode>) {
+    match conclusion {
+        Conclusion::Refused(refusal) => (reply::refusal(&refusal), Some(refusal.code)),
+        Conclusion::Told(told) => {
+            let code = told.refusal().map(|refusal| refusal.code);
+            (reply::told(*told), code)
+        }
+    }
+}

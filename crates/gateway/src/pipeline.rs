@@ -1,0 +1,164 @@
+//! One decision, from the end of its head to its reply: `admit`, `clear`, `predict`, `review`,
+//! append, `release`. All judging is `decision`'s; this file only reads the body, chooses where
+//! the work runs, and waits for the record to be durable.
+
+use std::sync::Arc;
+
+use bartizan_access::Credential;
+use bartizan_core::{DecisionId, Refusal, RefusalCode, Stamp};
+use bartizan_decision::{
+    Admitted, Arrival, Ask, Chance, Reply, Snapshot, Spoken, Whom, Withheld, admit,
+};
+use bartizan_wire::{Limits, oip};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use crate::body;
+use crate::protocol::OipRest;
+use crate::said::Said;
+use crate::shared::Shared;
+
+/// Bodies longer than this are parsed on a thread of their own, in bytes: below it, parsing and
+/// committing take less than the 500 us that a lane may be kept from its other connections.
+const INLINE_BODY_BYTES_MAX: usize = 32 * 1024;
+/// The same for the prediction, in nanoseconds of estimated cost.
+const INLINE_COST_NS_MAX: u64 = 250_000;
+
+/// What comes of a request.
+pub(crate) enum Conclusion {
+    /// A reply whose record is durable.
+    Told(Box<Reply>),
+    /// A refusal that was folded into a tally, or could not be recorded at all.
+    Refused(Refusal),
+}
+
+/// What a head says about an inference.
+pub(crate) struct Question<'a> {
+    pub(crate) at: Stamp,
+    pub(crate) ask: Ask<'a>,
+    pub(crate) said: &'a Said,
+}
+
+/// Decides on a request, records that, and gives what may be told.
+pub(crate) async fn infer(
+    shared: &Arc<Shared>,
+    snapshot: Arc<Snapshot>,
+    credential: &Credential,
+    question: Question<'_>,
+    incoming: Incoming,
+) -> Conclusion {
+    let Question { at, ask, said } = question;
+    let arrival = arrival(shared, at, said);
+    let admitted = match admit(snapshot, arrival, credential, ask) {
+        Ok(admitted) => admitted,
+        Err(withheld) => return conclude(shared, withheld, at).await,
+    };
+    let own_max = shared.limits.body_bytes_max;
+    let bytes_max = admitted.body_bytes_max().map_or(own_max, |bytes| bytes.min(own_max));
+    let withheld = match body::read(incoming, bytes_max, shared.limits.body_wait_max).await {
+        Err(refusal) => admitted.refuse(refusal, None),
+        Ok(received) => decide(admitted, received, own_max).await,
+    };
+    conclude(shared, withheld, at).await
+}
+
+/// What is known of a request once its head is read.
+pub(crate) fn arrival(shared: &Shared, at: Stamp, said: &Said) -> Arrival {
+    let wait_ns = u64::try_from(shared.limits.answer_wait_max.as_nanos()).unwrap_or(u64::MAX);
+    Arrival {
+        at,
+        deadline_ns: at.mono_ns.saturating_add(wait_ns),
+        chance: Chance::draw(&*shared.entropy),
+        listener: said.listener.as_str(),
+        route: said.route,
+        protocol: &OipRest,
+        trace_context: said.trace_context,
+    }
+}
+
+/// Runs the synchronous steps, where they take long on a thread of their own.
+async fn decide(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> Withheld {
+    // A value takes at least two bytes of JSON.
+    let model = admitted.model();
+    let rows_max = (received.len() as u64 / (2 * model.row_len_min())).max(1);
+    let cost_ns = rows_max.saturating_mul(model.row_cost_ns());
+    if received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX {
+        return steps(admitted, received, body_bytes_max);
+    }
+    let work = tokio::task::spawn_blocking(move || steps(admitted, received, body_bytes_max));
+    match work.await {
+        Ok(withheld) => withheld,
+        // `decision` catches panics; one outside it must not be taken for an answer.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn steps(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> Withheld {
+    let limits = Limits { body_bytes_max, ..Limits::default() };
+    let request = match oip::parse_infer(&received, &limits) {
+        Ok(request) => request,
+        Err(error) => {
+            let refusal = Refusal::new(error.code).because(error.message);
+            return admitted.refuse(refusal, Some(received));
+        }
+    };
+    let spoken = Spoken {
+        received,
+        tensors: request.inputs,
+        wanted: request.outputs,
+        id: request.id,
+        asserted: request.asserted,
+    };
+    let cleared = match admitted.clear(spoken) {
+        Ok(cleared) => cleared,
+        Err(withheld) => return withheld,
+    };
+    let model = cleared.model().clone();
+    model.predict_one(cleared).review()
+}
+
+/// Records what was decided and gives it out for the receipt; a principal's refusals beyond its
+/// own count are folded instead.
+pub(crate) async fn conclude(shared: &Shared, mut withheld: Withheld, at: Stamp) -> Conclusion {
+    if let Some(tally) = tally_of(shared, &withheld, at) {
+        withheld = match withheld.fold(tally) {
+            Ok(refusal) => return Conclusion::Refused(refusal),
+            Err(answer) => *answer,
+        };
+    }
+    match record(shared, &mut withheld).await {
+        Some(receipt) => match withheld.release(receipt) {
+            Ok(reply) => Conclusion::Told(Box::new(reply)),
+            Err(_) => unrecordable(shared, at),
+        },
+        None => unrecordable(shared, at),
+    }
+}
+
+/// The tally that a refusal goes into, where its principal has had its own count.
+fn tally_of(shared: &Shared, withheld: &Withheld, at: Stamp) -> Option<DecisionId> {
+    let (key, Whom::Principal(principal)) = (withheld.fold_key()?, withheld.whom()) else {
+        return None;
+    };
+    let mut folder = shared.folder();
+    if folder.is_single(principal, at) { None } else { Some(folder.note(key, at, withheld.id())) }
+}
+
+async fn record(shared: &Shared, withheld: &mut Withheld) -> Option<bartizan_ledger::Receipt> {
+    let entry = withheld.take_entry()?;
+    let (told, durable) = oneshot::channel();
+    let done = Box::new(move |outcome| {
+        // The caller may be gone; the record stands all the same.
+        let _ = told.send(outcome);
+    });
+    shared.appender.append(entry, done).ok()?;
+    durable.await.ok()?.ok()
+}
+
+fn unrecordable(shared: &Shared, at: Stamp) -> Conclusion {
+    shared.note_gap(at);
+    let mut refusal = Refusal::new(RefusalCode::Unrecordable);
+    refusal.retry_after_s = Some(1);
+    Conclusion::Refused(refusal)
+}

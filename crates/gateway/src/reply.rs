@@ -1,0 +1,78 @@
+//! Responses, from what may be told.
+
+use bartizan_core::Refusal;
+use bartizan_decision::Reply;
+use bartizan_wire::{oip, status};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+
+use crate::dispatch::Answered;
+
+const DECISION: &str = "bartizan-decision";
+const RECEIPT: &str = "bartizan-receipt";
+/// What stands for a decision's id where there is no record that bears it.
+const UNRECORDED: &str = "unrecorded";
+
+/// A JSON response.
+pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Answered {
+    with_type(status, "application/json", body)
+}
+
+/// A response of any type.
+pub(crate) fn with_type(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Answered {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A reply whose record is durable.
+pub(crate) fn told(reply: Reply) -> Answered {
+    let decision = reply.decision().to_string();
+    let receipt = reply.receipt().map(ToString::to_string);
+    let code = reply.refusal().map_or(200, |refusal| status(refusal.code));
+    let retry_after_s = reply.refusal().and_then(|refusal| refusal.retry_after_s);
+    let mut answer = json(code, reply.into_body());
+    head(&mut answer, &decision, code, retry_after_s);
+    if let Some(value) = receipt.and_then(|text| HeaderValue::try_from(text).ok()) {
+        answer.headers_mut().insert(RECEIPT, value);
+    }
+    answer
+}
+
+/// A refusal that has no record of its own.
+pub(crate) fn refusal(refusal: &Refusal) -> Answered {
+    let mut body = Vec::with_capacity(256);
+    oip::render_error(refusal, &mut body);
+    let decision = refusal.decision.map_or_else(|| UNRECORDED.to_owned(), |id| id.to_string());
+    let code = status(refusal.code);
+    let mut answer = json(code, body);
+    head(&mut answer, &decision, code, refusal.retry_after_s);
+    answer
+}
+
+/// Names the methods that a route takes.
+pub(crate) fn allow(answer: &mut Answered, methods: &'static str) {
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+}
+
+fn head(answer: &mut Answered, decision: &str, status: u16, retry_after_s: Option<u32>) {
+    let headers = answer.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(decision) {
+        headers.insert(DECISION, value);
+    }
+    if status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bartizan\""));
+    }
+    let retry_after_s = retry_after_s.or((status == 429 || status == 503).then_some(1));
+    if let Some(secs) = retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+}

@@ -1,0 +1,208 @@
+//! Every route there is, in one table: what it takes, who may use it, who answers.
+//!
+//! Invariants
+//! - R1: a request reaches a handler only through [`find`], and the pipeline asks [`Needs`]
+//!   before it calls one; a route that is not in [`ROUTES`] does not exist.
+
+use bartizan_access::Action;
+
+/// Where requests come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listener {
+    /// The inference protocols.
+    Inference,
+    /// The admin API over TLS.
+    Admin,
+    /// Health and metrics, plain, for the machine's own agents.
+    Operations,
+    /// The admin API over the store's own socket.
+    Socket,
+}
+
+impl Listener {
+    /// The word for records, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::Admin => "admin",
+            Self::Operations => "operations",
+            Self::Socket => "socket",
+        }
+    }
+}
+
+/// What a caller must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: the answer is a constant.
+    Nothing,
+    /// A credential whose scopes hold this action.
+    Key(Action),
+    /// To be the user that the server runs as, by the kernel's word.
+    SameUser,
+    /// Nothing, because the operator opened this listener to whoever reaches it.
+    OpenedByOperator,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// Whether the process lives.
+    Live,
+    /// Whether it would answer.
+    Ready,
+    /// What the server is.
+    ServerMetadata,
+    /// What a model takes and gives.
+    ModelMetadata,
+    /// Whether a model would answer.
+    ModelReady,
+    /// A decision.
+    Infer,
+    /// The description of this API.
+    OpenApi,
+    /// The numbers of the moment.
+    Metrics,
+    /// An operation of the owner of the store.
+    Operate,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// Where it is found.
+    pub listener: Listener,
+    /// Its method.
+    pub method: &'static str,
+    /// Its path; a part in braces stands for any one part.
+    pub path: &'static str,
+    /// What a caller must show.
+    pub needs: Needs,
+    /// Who answers.
+    pub handler: Handler,
+}
+
+const fn route(
+    listener: Listener,
+    method: &'static str,
+    path: &'static str,
+    needs: Needs,
+    handler: Handler,
+) -> Route {
+    Route { listener, method, path, needs, handler }
+}
+
+const DESCRIBE: Needs = Needs::Key(Action::Describe);
+const INFER: Needs = Needs::Key(Action::Infer);
+
+/// Every route; see R1.
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    route(Listener::Inference, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
+    route(Listener::Inference, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
+    route(Listener::Inference, "GET", "/v2", DESCRIBE, Handler::ServerMetadata),
+    route(Listener::Inference, "GET", "/v2/models/{model}", DESCRIBE, Handler::ModelMetadata),
+    route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}", DESCRIBE, Handler::ModelMetadata),
+    route(Listener::Inference, "GET", "/v2/models/{model}/ready", DESCRIBE, Handler::ModelReady),
+    route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}/ready", DESCRIBE, Handler::ModelReady),
+    route(Listener::Inference, "POST", "/v2/models/{model}/infer", INFER, Handler::Infer),
+    route(Listener::Inference, "POST", "/v2/models/{model}/versions/{version}/infer", INFER, Handler::Infer),
+    route(Listener::Inference, "GET", "/openapi.json", DESCRIBE, Handler::OpenApi),
+    route(Listener::Admin, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
+    route(Listener::Admin, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
+    route(Listener::Admin, "GET", "/metrics", Needs::Key(Action::Metrics), Handler::Metrics),
+    route(Listener::Admin, "POST", "/admin/v1/{operation}", Needs::Key(Action::Admin), Handler::Operate),
+    route(Listener::Operations, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
+    route(Listener::Operations, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
+    route(Listener::Operations, "GET", "/metrics", Needs::OpenedByOperator, Handler::Metrics),
+    route(Listener::Socket, "POST", "/admin/v1/{operation}", Needs::SameUser, Handler::Operate),
+];
+
+/// The parts of a path that stood in braces, in order; no route has more than two.
+pub type Params<'a> = [&'a str; 2];
+
+/// What a method and a path lead to.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// A route, and what stood for its braces.
+    Route(&'static Route, Params<'a>),
+    /// Routes of other methods: the methods that the path takes.
+    OtherMethod(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// The route of `method` and `path` on `listener`. One trailing slash is overlooked.
+pub fn find<'a>(listener: Listener, method: &str, path: &'a str) -> Found<'a> {
+    let mut other = Found::Nothing;
+    for route in ROUTES.iter().filter(|route| route.listener == listener) {
+        let Some(params) = matches(route.path, path) else { continue };
+        if route.method == method {
+            return Found::Route(route, params);
+        }
+        other = Found::OtherMethod(route.method);
+    }
+    other
+}
+
+fn matches<'a>(pattern: &str, path: &'a str) -> Option<Params<'a>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut params: Params<'a> = ["", ""];
+    let mut n_params = 0;
+    let mut parts = path.split('/');
+    for wanted in pattern.split('/') {
+        let part = parts.next()?;
+        if wanted.starts_with('{') && !part.is_empty() {
+            *params.get_mut(n_params)? = part;
+            n_params += 1;
+        } else if wanted != part {
+            return None;
+        }
+    }
+    parts.next().is_none().then_some(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handler(listener: Listener, method: &str, path: &str) -> Option<(Handler, String)> {
+        match find(listener, method, path) {
+            Found::Route(route, params) => Some((route.handler, params.join(","))),
+            Found::OtherMethod(_) | Found::Nothing => None,
+        }
+    }
+
+    /// R1: every route is found by its own path and by no near miss of it.
+    #[test]
+    fn a_path_leads_to_its_route_and_no_other() {
+        for route in ROUTES {
+            let path = route.path.replace('{', "").replace('}', "");
+            let found = handler(route.listener, route.method, &path);
+            assert_eq!(found.map(|(handler, _)| handler), Some(route.handler), "{path}");
+            for near in [format!("{path}/x"), format!("/{path}"), path.replace('/', "//")] {
+                assert!(handler(route.listener, route.method, &near).is_none(), "{near}");
+            }
+            assert!(matches!(find(route.listener, "PUT", &path), Found::OtherMethod(_)));
+        }
+        let versioned = "/v2/models/a/versions/3/infer";
+        let expected = Some((Handler::Infer, "a,3".to_owned()));
+        assert_eq!(handler(Listener::Inference, "POST", versioned), expected);
+        assert!(handler(Listener::Inference, "GET", "/v2/").is_some());
+        for path in ["/v2/models//infer", "/admin/v1/key.issue", "/metrics", "", "/", "v2"] {
+            assert!(handler(Listener::Inference, "POST", path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_constants_are_given_to_strangers() {
+        for route in ROUTES {
+            let open = matches!(route.needs, Needs::Nothing | Needs::OpenedByOperator);
+            let constant = matches!(route.handler, Handler::Live | Handler::Ready);
+            let operations = route.listener == Listener::Operations;
+            assert!(!open || constant || operations, "{} {}", route.method, route.path);
+            let same_user = route.needs == Needs::SameUser;
+            assert_eq!(same_user, route.listener == Listener::Socket, "{}", route.path);
+        }
+    }
+}

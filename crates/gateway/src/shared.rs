@@ -1,0 +1,139 @@
+//! What all connections of a server share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use bartizan_access::FailureThrottle;
+use bartizan_core::{Clock, Entropy, Stamp};
+use bartizan_decision::{Folder, Snapshot};
+use bartizan_ledger::Appender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::admin::Admin;
+use crate::metrics::Metrics;
+use crate::settings::HttpLimits;
+
+/// What may change while a server runs, replaced whole: a connection takes the certificate, a
+/// request the snapshot, of one moment.
+pub struct Live {
+    /// Keys, contracts and models.
+    pub snapshot: Arc<Snapshot>,
+    /// Certificates; without them nothing but loopback is served.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// What a server is given by the roof.
+pub struct Services {
+    /// What requests are judged by; the roof replaces it.
+    pub live: Arc<ArcSwap<Live>>,
+    /// The way into the ledger.
+    pub appender: Appender,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The owner of the store.
+    pub admin: Arc<dyn Admin>,
+}
+
+/// Requests that were turned away because nothing could be recorded, until that is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) count: u64,
+    pub(crate) first: Stamp,
+    pub(crate) last: Stamp,
+}
+
+pub(crate) struct Shared {
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) appender: Appender,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) limits: HttpLimits,
+    pub(crate) metrics: Metrics,
+    folder: Mutex<Folder>,
+    pub(crate) throttle: FailureThrottle,
+    gap: Mutex<Option<Gap>>,
+    places: Arc<Semaphore>,
+    is_draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(services: Services, limits: HttpLimits) -> Self {
+        let places = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        let Services { live, appender, clock, entropy, admin } = services;
+        let throttle = FailureThrottle::new(&*entropy);
+        Self {
+            live,
+            appender,
+            clock,
+            entropy,
+            admin,
+            limits,
+            metrics: Metrics::new(),
+            folder: Mutex::default(),
+            throttle,
+            gap: Mutex::default(),
+            places: Arc::new(Semaphore::new(places)),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> MutexGuard<'_, Folder> {
+        lock(&self.folder)
+    }
+
+    /// Counts a request that was turned away unrecorded.
+    pub(crate) fn note_gap(&self, at: Stamp) {
+        self.metrics.unrecorded();
+        let mut gap = lock(&self.gap);
+        let so_far = gap.get_or_insert(Gap { count: 0, first: at, last: at });
+        so_far.count += 1;
+        so_far.last = at;
+    }
+
+    /// The gap so far, to be recorded; it begins anew.
+    pub(crate) fn take_gap(&self) -> Option<Gap> {
+        lock(&self.gap).take()
+    }
+
+    /// Puts back a gap that could not be recorded.
+    pub(crate) fn put_back_gap(&self, earlier: Gap) {
+        let mut gap = lock(&self.gap);
+        let later = gap.unwrap_or(Gap { count: 0, ..earlier });
+        *gap = Some(Gap { count: earlier.count + later.count, first: earlier.first, ..later });
+    }
+
+    /// Waits for a place among the connections.
+    pub(crate) async fn connection_place(&self) -> OwnedSemaphorePermit {
+        loop {
+            // The semaphore is never closed; a closed one would only mean to wait on.
+            if let Ok(place) = self.places.clone().acquire_owned().await {
+                return place;
+            }
+        }
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a decision would be answered now.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_draining.load(Ordering::Relaxed) && self.appender.is_writable()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A lock whose holder panicked still guards a whole value: each change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
