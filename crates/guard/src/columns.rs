@@ -205,3 +205,37 @@ impl Found {
         &rules::UNKNOWN_CATEGORY,
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// G1 at every edge of every kind of limit.
+    #[test]
+    fn the_fast_test_passes_what_the_slow_one_finds_nothing_in() {
+        let edges = [0.0, 0.1, -2.5, 1e300, f64::MAX, f64::MIN, 5e-324];
+        for (min, max, nan_passes) in [
+            (None, None, false),
+            (None, None, true),
+            (Some(-2.5), Some(0.1), false),
+            (Some(0.0), Some(0.0), true),
+            (Some(1e300), None, false),
+            (None, Some(-1e300), true),
+        ] {
+            let missing = if nan_passes { Missing::Allowed } else { Missing::Refused };
+            let feature = Feature { min, max, missing, ..Feature::default() };
+            let single = Limits::<f32>::new(&feature, |x| x as f32, f32::MAX);
+            let double = Limits::<f64>::new(&feature);
+            for x in edges.iter().flat_map(|x| [x.next_down(), *x, x.next_up(), -*x, f64::NAN]) {
+                assert_eq!(double.pass(x), double.judge(x).is_none(), "{x:e} in {double:?}");
+                let x = x as f32;
+                for x in [x.next_down(), x, x.next_up()] {
+                    assert_eq!(single.pass(x), single.judge(x).is_none(), "{x:e} in {single:?}");
+                }
+            }
+        }
+        let bounds = Feature { min: Some(0.1), max: Some(0.1), ..Feature::default() };
+        assert!(Limits::<f32>::new(&bounds, |x| x as f32, f32::MAX).pass(0.1));
+        assert!(Limits::<f64>::new(&bounds).pass(0.1));
+    }
+}

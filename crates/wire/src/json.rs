@@ -305,9 +305,8 @@ impl<'b> Reader<'b> {
     /// Takes `word` if it is the next token.
     fn word(&mut self, word: &str) -> bool {
         let end = self.at.wrapping_add(word.len());
-        let bytes = self.text.as_bytes();
-        let ends = !bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
-        let found = bytes.get(self.at..end) == Some(word.as_bytes()) && ends;
+        // What follows it is looked at by whoever reads on: only white space, `,`, `]` or `}` fit.
+        let found = self.text.as_bytes().get(self.at..end) == Some(word.as_bytes());
         if found {
             self.at = end;
         }

@@ -7,7 +7,7 @@ use bartizan_core::{ModelName, ModelVersion, Tensor, limits};
 pub struct Limits {
     /// Longest body, in bytes.
     pub body_bytes_max: usize,
-    /// Most lists and objects within each other; at most 64, and the protocol needs 12.
+    /// Most lists and objects within each other; at most 64, and the protocol needs 11.
     pub depth_max: usize,
     /// Most elements in all tensors of a request; at most [`limits::ELEMENTS_MAX`].
     pub elements_max: usize,

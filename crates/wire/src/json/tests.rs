@@ -167,6 +167,17 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// J1: whatever the text, the end is not passed and something was looked at.
+    #[test]
+    fn any_text_is_read_to_its_end_at_most(text in "[\\[\\]{}:,\"0-9eE.ntfNI\\\\u \\PC-]{0,60}") {
+        let mut reader = Reader::new(&text, 8);
+        let read = reader.skip().is_ok();
+        prop_assert!(reader.at() <= text.len());
+        prop_assert!(!read || 0 < reader.at());
+        let _ = Reader::new(&text, 8).object(|reader, _| reader.skip());
+        let _ = Reader::new(&text, 8).list(|reader, _| reader.skip());
+    }
+
     #[test]
     fn what_serde_json_writes_is_skipped(value in json(), is_pretty in any::<bool>()) {
         let text =

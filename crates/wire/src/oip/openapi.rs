@@ -306,19 +306,7 @@ fn request_schemas() -> Value {
                     "items": { "type": "integer", "minimum": 0 },
                 },
                 "datatype": datatypes(),
-                "data": {
-                    "type": "array",
-                    "description": "Row-major, flat or nested as `shape` says. In floating-point \
-                                    tensors `null` is a missing value.",
-                    "items": {
-                        "anyOf": [
-                            { "type": "number", "nullable": true },
-                            { "type": "boolean" },
-                            { "type": "string" },
-                            { "type": "array", "items": {} },
-                        ],
-                    },
-                },
+                "data": request_data(),
                 "parameters": { "type": "object" },
             },
         },
@@ -326,6 +314,22 @@ fn request_schemas() -> Value {
             "type": "object",
             "required": ["name"],
             "properties": { "name": name(), "parameters": { "type": "object" } },
+        },
+    })
+}
+
+fn request_data() -> Value {
+    json!({
+        "type": "array",
+        "description": "Row-major, flat or nested as `shape` says. In floating-point tensors \
+                        `null` is a missing value.",
+        "items": {
+            "anyOf": [
+                { "type": "number", "nullable": true },
+                { "type": "boolean" },
+                { "type": "string" },
+                { "type": "array", "items": {} },
+            ],
         },
     })
 }

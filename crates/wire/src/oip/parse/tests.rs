@@ -226,6 +226,7 @@ fn what_is_asserted_is_read_and_never_printed() {
 
 /// Each row: a body, the code, and a part of what the caller is told.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bad_bodies_are_refused_with_field_limit_and_remedy() {
     use RefusalCode::{Malformed, TooLarge, Unsupported};
     let x = r#""name":"X","shape":[1],"datatype":"FP32""#;
@@ -376,6 +377,13 @@ fn configured_limits_hold_exactly() {
     assert!(error.message.contains(&format!("limit is {}", body.len() - 1)), "{error}");
     let error = parse_infer(body, &limits(body.len(), 2)).unwrap_err();
     assert_eq!(error.code, RefusalCode::TooLarge);
+    let deepest =
+        r#""name":"X","shape":[1,1,1,1,1,1,1,1],"datatype":"INT8","data":[[[[[[[[1]]]]]]]]"#;
+    let depth = |depth_max| {
+        parse_infer(input(deepest).as_bytes(), &Limits { depth_max, ..Limits::default() })
+    };
+    assert!(depth(11).is_ok());
+    assert_eq!(depth(10).unwrap_err().code, RefusalCode::TooLarge);
     let two = r#"{"name":"X","shape":[3],"datatype":"INT8","data":[1,2,3]}"#;
     let two = format!(r#"{{"inputs":[{two},{two}]}}"#);
     assert!(parse_infer(two.as_bytes(), &limits(1_000, 6)).is_ok());
