@@ -26,21 +26,26 @@ fn values(datatype: &str, shape: &str, data: &str) -> Values {
     parse(&input(&fields)).inputs.remove(0).values().clone()
 }
 
-/// What `tritonclient` 2.73 sends for `InferInput.set_data_from_numpy(binary_data=False)` of
-/// two rows and one requested output.
+/// Two bodies that `tritonclient` wrote (`set_data_from_numpy(binary_data=False)`): every
+/// parameter that its `infer` has, an output wanted as JSON and one as binary; and its defaults
+/// with a NaN.
 #[test]
-fn a_body_of_tritonclient_is_read() {
+fn bodies_of_tritonclient_are_read() {
     let request = parse(
-        r#"{"id":"42","inputs":[{"name":"X","shape":[2,2],"datatype":"FP32","data":[1.5,-2.0,
-        0.10000000149011612,4.0]}],"outputs":[{"name":"label","parameters":{"binary_data":false}}],
-        "parameters":{"binary_data_output":true,"sequence_id":0,"priority":0}}"#,
+        r#"{"id":"7","inputs":[{"name":"X","shape":[1,2],"datatype":"INT64","data":[-9223372036854775808,9223372036854775807]}],"outputs":[{"name":"y","parameters":{"binary_data":false}},{"name":"z","parameters":{"binary_data":true}}],"parameters":{"sequence_id":1,"sequence_start":true,"sequence_end":false,"priority":3,"timeout":100,"bartizan-subject":"me"}}"#,
     );
-    assert_eq!(request.id.as_deref(), Some("42"));
-    let expected = Values::Fp32(vec![1.5, -2.0, 0.1, 4.0]);
-    let expected = Tensor::new("X", vec![2, 2], expected).unwrap();
+    assert_eq!(request.id.as_deref(), Some("7"));
+    let expected = Values::Int64(vec![i64::MIN, i64::MAX]);
+    let expected = Tensor::new("X", vec![1, 2], expected).unwrap();
     assert_eq!(request.inputs, [expected]);
-    assert_eq!(request.outputs, Some(vec!["label".into()]));
-    assert_eq!(request.asserted, Asserted::default());
+    assert_eq!(request.outputs, Some(vec!["y".into(), "z".into()]));
+    assert_eq!(request.asserted.subject.as_deref(), Some("me"));
+    let request = parse(
+        r#"{"inputs":[{"name":"X","shape":[1,3],"datatype":"FP32","data":[1.0,NaN,Infinity]}],"parameters":{"binary_data_output":true}}"#,
+    );
+    let Values::Fp32(values) = request.inputs[0].values() else { panic!("no FP32") };
+    assert!(values[0] == 1.0 && values[1].is_nan() && values[2] == f32::INFINITY);
+    assert_eq!((request.outputs, request.asserted), (None, Asserted::default()));
 }
 
 /// `json.dumps` of nested lists with a missing value, and its NaN; `data` first, since a
