@@ -1,2 +1,133 @@
-//! x
-fn main() {}
+//! Bartizan: the secure environment around a machine-learning model.
+//!
+//! The one binary: commands, configuration, wiring, rendering, exit codes. What it decides lies
+//! in the crates below it.
+
+mod admin;
+mod answer;
+mod assemble;
+mod cmd;
+mod config;
+mod environment;
+mod files;
+mod log;
+mod models;
+mod owner;
+mod render;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use answer::Answer;
+use cmd::{Failure, Place};
+
+/// The secure environment around a machine-learning model
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 yes, 1 no (we looked), 2 usage, 3 unknown (we could not look)."
+)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at work: real models, real rows, refusals, a tampered log
+    Demo(cmd::demo::Args),
+    /// Make an environment: configuration, keys, certificates, store
+    Init(cmd::init::Args),
+    /// Serve an environment, or one model in a temporary one
+    Serve(cmd::serve::Args),
+    /// Issue, list, rotate and revoke API keys
+    #[command(subcommand)]
+    Key(cmd::key::Args),
+    /// Add, inspect, list, load, unload and remove models
+    #[command(subcommand)]
+    Model(cmd::model::Args),
+    /// Show one decision: who asked, what was decided, why, and where that is recorded
+    Trace(cmd::trace::Args),
+    /// Check the ledger
+    #[command(subcommand)]
+    Ledger(cmd::ledger::Args),
+    /// Check a configuration, or print its schema
+    #[command(subcommand)]
+    Config(cmd::config::Args),
+    /// Print completions for a shell
+    Completions(cmd::completions::Args),
+    /// Write the manual, one page a command
+    Man(cmd::man::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is usage.
+            let answer = if error.use_stderr() { Answer::Usage } else { Answer::Yes };
+            return match error.print() {
+                Ok(()) => answer.into(),
+                Err(_) => Answer::Unknown.into(),
+            };
+        }
+    };
+    let mut out = io::stdout().lock();
+    let outcome = run(&cli, &mut out).and_then(|answer| {
+        out.flush()?;
+        Ok(answer)
+    });
+    match outcome {
+        Ok(answer) => answer.into(),
+        Err(failure) => {
+            if !failure.is_broken_pipe() {
+                complain(&failure);
+            }
+            failure.answer.into()
+        }
+    }
+}
+
+fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
+    // Verbs talk for themselves; their log shows what is wrong and no more. What serves starts
+    // the log as its configuration says.
+    if !matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
+        log::start(&config::Log { level: config::LogLevel::Warn, ..config::Log::default() });
+    }
+    match &cli.command {
+        Command::Demo(args) => cmd::demo::run(args, out),
+        Command::Init(args) => cmd::init::run(args),
+        Command::Serve(args) => cmd::serve::run(args, &cli.place),
+        Command::Key(args) => cmd::key::run(args, &cli.place, out),
+        Command::Model(args) => cmd::model::run(args, &cli.place, out),
+        Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
+        Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
+        Command::Config(args) => cmd::config::run(args, &cli.place, out),
+        Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),
+        Command::Man(args) => cmd::man::run(args, Cli::command()),
+    }
+}
+
+/// Says on stderr what went wrong: the whole chain, once.
+fn complain(failure: &Failure) {
+    let (start, end) = if log::is_colourful() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprintln!("{start}bartizan:{end} {}", log::Chain(failure.error.as_ref()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// clap's own check of the whole tree: no clashing or impossible arguments.
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -116,9 +116,13 @@ impl Admitted {
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let arranged = model.guard().arrange(tensors);
             let mut findings = bartizan_core::Findings::default();
-            let verdict = arranged
-                .as_ref()
-                .map_or(Verdict::Allow, |inputs| model.guard().check(inputs, &mut findings));
+            let verdict = match &arranged {
+                Ok(inputs) => model.guard().check(inputs, &mut findings),
+                Err(mismatch) => {
+                    findings.push(mismatch.finding());
+                    Verdict::Block
+                }
+            };
             (arranged, findings, verdict)
         }));
         let Ok((arranged, findings, verdict)) = judged else {
@@ -127,7 +131,7 @@ impl Admitted {
         case.note_guard(findings, verdict);
         match arranged {
             Err(mismatch) => {
-                let refusal = Refusal::new(RefusalCode::Mismatch).because(mismatch.to_string());
+                let refusal = Refusal::new(mismatch.code()).because(mismatch.to_string());
                 Err(case.refuse(refusal, None))
             }
             Ok(inputs) if Verdict::Degrade < verdict => {

@@ -27,4 +27,4 @@ pub use metadata::{
 };
 pub use openapi::openapi;
 pub use parse::{ID_BYTES_MAX, NAME_BYTES_MAX, parse_infer};
-pub use render::{render_error, render_infer};
+pub use render::{SERVER_PATH, infer_path, model_path, render_error, render_infer, render_request};

@@ -1,6 +1,6 @@
 //! Replies and errors, to their bytes.
 
-use bartizan_core::{Datatype, Refusal, RefusalCode, Tensor, Values, half};
+use bartizan_core::{Datatype, ModelName, Refusal, RefusalCode, Tensor, Values, half};
 
 use crate::error::WireError;
 use crate::request::{InferReply, ParameterValue};
@@ -53,6 +53,38 @@ fn write_reply(reply: &InferReply<'_>, out: &mut Vec<u8>) -> Result<(), WireErro
     out.extend_from_slice(b"]}");
     Ok(())
 }
+
+/// Appends a request for the answer to `inputs` to `out`: what a client sends. As
+/// [`render_infer`], a NaN is `null`, which is read as a missing value.
+///
+/// # Errors
+/// [`RefusalCode::Internal`] where a `BYTES` input is not UTF-8; `out` is then as it was.
+pub fn render_request(inputs: &[Tensor], out: &mut Vec<u8>) -> Result<(), WireError> {
+    let start = out.len();
+    out.extend_from_slice(b"{\"inputs\":[");
+    for (n, input) in inputs.iter().enumerate() {
+        separate(n, out);
+        if let Err(error) = tensor(input, out) {
+            out.truncate(start);
+            return Err(error);
+        }
+    }
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+/// Path under which model `name` describes itself.
+pub fn model_path(name: &ModelName) -> String {
+    format!("/v2/models/{name}")
+}
+
+/// Path to which requests for model `name` are posted.
+pub fn infer_path(name: &ModelName) -> String {
+    format!("/v2/models/{name}/infer")
+}
+
+/// Path of the server's own description.
+pub const SERVER_PATH: &str = "/v2";
 
 /// Appends `refusal` as the protocol's error body to `out`: its sentence, its code and, where
 /// there is one, the decision under which the operator finds the reason.

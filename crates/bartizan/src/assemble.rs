@@ -1,0 +1,229 @@
+//! Wiring: from an environment to a server that answers.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bartizan_core::{ModelName, ModelVersion};
+use bartizan_decision::{Site, Snapshot};
+use bartizan_gateway::{Addresses, HttpLimits, Live, Server, Services, StartError as ListenError};
+use tracing::{info, warn};
+
+use crate::admin::handler::Handler;
+use crate::config::{Config, Tls};
+use crate::environment::Environment;
+use crate::log::Chain;
+use crate::owner::store::{Act, StoreError};
+use crate::owner::{self, OperationError, Owner, TakeError, World};
+use crate::tls::load::{self, LoadError};
+
+/// How often the sealing keys of the next day are looked after.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The store cannot be taken.
+    #[error(transparent)]
+    Take(#[from] TakeError),
+    /// Whoever runs this process may not act on the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificates are not in order.
+    #[error("TLS is not in order")]
+    Tls(#[from] LoadError),
+    /// The start could not be recorded.
+    #[error(transparent)]
+    Record(#[from] OperationError),
+    /// An address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A thread cannot be had.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A model that is to be served and is not, and why.
+pub(crate) type Fault = (ModelName, ModelVersion, OperationError);
+
+/// A server at work, with the store that it owns.
+pub(crate) struct Running {
+    owner: Arc<Owner>,
+    live: Arc<ArcSwap<Live>>,
+    server: Server,
+    faults: Vec<Fault>,
+    upkeep: Upkeep,
+}
+
+/// Takes the store of `environment`, loads its models, and serves them.
+///
+/// # Errors
+/// [`StartError`]; nothing is served then, and the store is given back.
+pub(crate) fn start(environment: Environment, world: World) -> Result<Running, StartError> {
+    let config = environment.config().clone();
+    let tls = match config.inference.tls {
+        Tls::On => {
+            let (certificate, key) = environment.tls_files();
+            Some(load::server_config(&certificate, &key, crate::cmd::now_s())?)
+        }
+        Tls::Off => None,
+    };
+    let socket = environment.socket();
+    let entropy = world.entropy.clone();
+    let owner = Arc::new(Owner::take(environment, world)?);
+    let first = Live { snapshot: snapshot(&owner, owner.live()), tls };
+    let live = Arc::new(ArcSwap::from_pointee(first));
+    let faults = publish_into(&owner, &live);
+    let caller = owner.local_principal()?;
+    owner.record(&caller, &Act::Started)?;
+    let addresses = Addresses {
+        inference: config.inference.address,
+        admin: config.admin.address,
+        operations: config.operations.address,
+        socket: Some(socket),
+    };
+    let services = Services {
+        live: live.clone(),
+        appender: owner.appender(),
+        clock: owner.clock(),
+        entropy,
+        admin: Arc::new(Handler(owner.clone())),
+    };
+    let server = Server::start(&addresses, http_limits(&config), services)?;
+    let upkeep = Upkeep::start(owner.clone()).map_err(StartError::Thread)?;
+    Ok(Running { owner, live, server, faults, upkeep })
+}
+
+impl Running {
+    /// The address on which it answers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.addresses().inference
+    }
+
+    /// The owner of the store.
+    pub(crate) fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    /// The models that are to be served and are not.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Model versions that are served.
+    pub(crate) fn n_models(&self) -> usize {
+        self.live.load().snapshot.models().count()
+    }
+
+    /// Reads the certificates again; new connections get them. What is wrong with them is said,
+    /// and the old ones go on.
+    pub(crate) fn reload_tls(&self) {
+        let environment = self.owner.environment();
+        if environment.config().inference.tls == Tls::Off {
+            return;
+        }
+        let (certificate, key) = environment.tls_files();
+        match load::server_config(&certificate, &key, crate::cmd::now_s()) {
+            Ok(tls) => {
+                let caller = self.owner.local_principal();
+                let recorded =
+                    caller.map(|caller| self.owner.record(&caller, &Act::ConfigReloaded));
+                if !matches!(recorded, Ok(Ok(_))) {
+                    warn!("gateway.tls.not-reloaded");
+                    return;
+                }
+                self.live
+                    .rcu(|now| Live { snapshot: now.snapshot.clone(), tls: Some(tls.clone()) });
+                info!("gateway.tls.reloaded");
+            }
+            Err(error) => warn!(error = %Chain(&error), "gateway.tls.not-reloaded"),
+        }
+    }
+
+    /// Lets open requests finish, records the stop, and gives the store back.
+    pub(crate) fn stop(self) {
+        let Self { owner, live: _, server, faults: _, upkeep } = self;
+        server.drain();
+        upkeep.stop();
+        let recorded = owner.local_principal().map(|caller| owner.record(&caller, &Act::Stopped));
+        if !matches!(recorded, Ok(Ok(_))) {
+            warn!("ledger.stop.unrecorded");
+        }
+        info!("gateway.server.stopped");
+    }
+}
+
+/// Replaces the snapshot whenever keys, models or sealing keys change.
+fn publish_into(owner: &Arc<Owner>, live: &Arc<ArcSwap<Live>>) -> Vec<Fault> {
+    // The owner holds this for as long as it lives; a strong handle would keep it alive for ever.
+    let (weak, live) = (Arc::downgrade(owner), live.clone());
+    owner.serve(Box::new(move |parts| {
+        let Some(owner) = weak.upgrade() else { return };
+        let snapshot = snapshot(&owner, parts);
+        live.rcu(|now| Live { snapshot: snapshot.clone(), tls: now.tls.clone() });
+    }))
+}
+
+fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
+    let environment = owner.environment();
+    let site = Site {
+        environment: environment.name().clone(),
+        replica: environment.config().environment.replica.as_str().into(),
+        is_volatile: owner.is_volatile(),
+    };
+    let owner::Live { keys, sealer, models } = parts;
+    Arc::new(Snapshot::new(site, owner.clock(), keys, sealer, models))
+}
+
+fn http_limits(config: &Config) -> HttpLimits {
+    let limits = &config.limits;
+    let millis = |ms: u32| Duration::from_millis(u64::from(ms));
+    let defaults = HttpLimits::default();
+    HttpLimits {
+        lanes: if limits.lanes == 0 { defaults.lanes } else { limits.lanes as usize },
+        connections_max: limits.connections_max as usize,
+        body_bytes_max: usize::try_from(limits.body_bytes_max).unwrap_or(usize::MAX),
+        header_bytes_max: usize::try_from(limits.header_bytes_max).unwrap_or(usize::MAX),
+        headers_max: limits.headers_max as usize,
+        header_wait_max: millis(limits.header_ms_max),
+        body_wait_max: millis(limits.body_ms_max),
+        handshake_wait_max: millis(limits.handshake_ms_max),
+        answer_wait_max: millis(limits.answer_ms_max),
+        streams_max: limits.streams_max,
+        drain_wait_max: millis(limits.drain_ms_max),
+    }
+}
+
+/// The thread that makes tomorrow's sealing key before tomorrow.
+struct Upkeep {
+    stop: mpsc::Sender<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    fn start(owner: Arc<Owner>) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let work = move || {
+            while stopped.recv_timeout(UPKEEP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = owner.maintain() {
+                    warn!(error = %Chain(&error), "ledger.sealing-keys.not-made");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("upkeep".into()).spawn(work)?;
+        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        let thread = self.thread.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            warn!("ledger.upkeep.died");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `bartizan init DIR`: makes an environment.
+
+use std::path::PathBuf;
+
+use bartizan_core::EnvName;
+use bartizan_outbound::OsEntropy;
+
+use super::{Failure, Outcome, Span, now_s, world};
+use crate::answer::Answer;
+use crate::config::Config;
+use crate::environment::{Environment, MakeError, Plan};
+use crate::owner::Owner;
+use crate::owner::store::Act;
+use crate::tls::make;
+
+/// Arguments of `bartizan init`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A new or empty folder
+    dir: PathBuf,
+    /// Name of the environment: part of every key, so it stays
+    #[arg(long, default_value = "dev")]
+    name: EnvName,
+    /// Name of the place where it runs
+    #[arg(long, default_value = "local")]
+    site: EnvName,
+    /// Name of this replica
+    #[arg(long, default_value = "r1")]
+    replica: EnvName,
+    /// Accept a disk that does not survive a loss of power; every record then says so
+    #[arg(long)]
+    volatile: bool,
+    /// How long the certificates live (at most 398d)
+    #[arg(long, value_name = "SPAN", default_value_t = Span { secs: 365 * 86_400 })]
+    tls_for: Span,
+    /// Only replace the certificates of the environment in DIR by new ones for this machine
+    #[arg(long, conflicts_with_all = ["name", "site", "replica", "volatile"])]
+    renew_tls: bool,
+}
+
+/// Runs `bartizan init`.
+///
+/// # Errors
+/// What could not be made.
+pub(crate) fn run(args: &Args) -> Outcome {
+    if args.tls_for.secs == 0 || make::LIFETIME_S_MAX < args.tls_for.secs {
+        return Err(Failure::usage("`--tls-for` is at least 1s and at most 398d"));
+    }
+    if args.renew_tls {
+        return renew(args);
+    }
+    let mut config = Config::default();
+    config.environment.name = args.name.clone();
+    config.environment.site = args.site.clone();
+    config.environment.replica = args.replica.clone();
+    config.ledger.volatile = args.volatile;
+    let plan =
+        Plan { config, tls_lifetime_s: args.tls_for.secs, now_s: now_s(), entropy: &OsEntropy };
+    Environment::make(&args.dir, &plan).map_err(|error| match error {
+        error @ (MakeError::NotEmpty { .. } | MakeError::Volatile { .. }) => Failure::no(error),
+        error @ (MakeError::File(_) | MakeError::Tls(_) | MakeError::Config(_)) => {
+            Failure::unknown(error)
+        }
+    })?;
+    found(&args.dir)?;
+    let dir = args.dir.display();
+    eprintln!("Made the environment `{}` in {dir}:", args.name);
+    eprintln!("  bartizan.toml  the configuration, with every default");
+    eprintln!("  keys/          secrets: back them up apart from store/, never share them");
+    eprintln!("  tls/           a certificate for localhost; clients trust tls/ca.pem");
+    eprintln!("  store/         the ledger");
+    eprintln!("Next:");
+    eprintln!("  bartizan -e {dir} model add MODEL.onnx");
+    eprintln!("  bartizan -e {dir} key issue --principal NAME --for 90d > key.txt");
+    eprintln!("  bartizan -e {dir} serve");
+    Ok(Answer::Yes)
+}
+
+/// Takes the new store for the first time, which makes sealing keys and log, and puts its making
+/// on record.
+fn found(dir: &std::path::Path) -> Result<(), Failure> {
+    let environment = Environment::open(dir).map_err(Failure::unknown)?;
+    let owner = Owner::take(environment, world()).map_err(Failure::unknown)?;
+    let caller = owner.local_principal().map_err(Failure::unknown)?;
+    owner.record(&caller, &Act::Init).map_err(Failure::unknown)?;
+    Ok(())
+}
+
+fn renew(args: &Args) -> Outcome {
+    let environment = Environment::open(&args.dir).map_err(Failure::unknown)?;
+    let folder = environment.root().join("tls");
+    make::write(&folder, now_s(), args.tls_for.secs).map_err(Failure::unknown)?;
+    eprintln!("New certificates in {}, good for {}.", folder.display(), args.tls_for);
+    eprintln!("Give clients the new ca.pem; a running server takes them on SIGHUP.");
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,228 @@
+//! `bartizan trace ID`: one decision in full.
+//!
+//! Reading the record takes no lock. Opening what is sealed is an act of its own, on record
+//! before anything is opened.
+
+use std::io;
+use std::sync::Arc;
+
+use bartizan_access::Keys;
+use bartizan_core::{DecisionId, Digest};
+use bartizan_ledger::{
+    Body, Commitment, Commitments, FileDisk, OpenedPayload, Reader, Record, SealingKeys,
+    StoredEntry, commit, commit_outputs,
+};
+use serde_json::{Value, json};
+
+use super::{Failure, Format, Outcome, Place, world};
+use crate::answer::Answer;
+use crate::config::LedgerDisk;
+use crate::environment::Environment;
+use crate::files::failed;
+use crate::owner::operation::{DecisionText, EvidenceOpen, Operation, Outcome as Performed};
+use crate::owner::reach::Reach;
+use crate::render::{record, tensor};
+
+/// Most bytes of a request or reply that a text shows.
+const SHOWN_BYTES_MAX: usize = 2_048;
+
+/// Arguments of `bartizan trace`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The decision's id, as the header `bartizan-decision` gave it
+    pub(crate) id: DecisionId,
+    /// Leave what is sealed (request, outputs, reply, names) sealed; nothing is recorded then
+    #[arg(long)]
+    pub(crate) sealed: bool,
+    /// Shape of the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// What was opened, and under which record.
+struct Evidence {
+    payload: OpenedPayload,
+    receipt: String,
+    agrees: bool,
+}
+
+/// Runs `bartizan trace`.
+///
+/// # Errors
+/// What could not be read or opened.
+pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
+    let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
+    let stored = find(&environment, args.id)?;
+    let decoded = Record::decode(&stored.leaf).map_err(Failure::unknown)?;
+    let keys = environment.key_book().map_err(Failure::unknown)?;
+    let evidence = if args.sealed || stored.sealed.is_empty() {
+        None
+    } else {
+        Some(open(&environment, place, &stored, &decoded)?)
+    };
+    match args.format {
+        Format::Text => show(&stored, &decoded, evidence.as_ref(), &keys, out)?,
+        Format::Json => {
+            let shown = as_json(&stored, &decoded, evidence.as_ref());
+            writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
+        }
+    }
+    Ok(match evidence {
+        Some(Evidence { agrees: false, .. }) => Answer::No,
+        Some(_) | None => Answer::Yes,
+    })
+}
+
+fn find(environment: &Environment, id: DecisionId) -> Result<StoredEntry, Failure> {
+    if environment.config().ledger.disk == LedgerDisk::Memory {
+        return Err(Failure::unknown(
+            "this ledger is in memory (`ledger.disk`), where only its own process sees it",
+        ));
+    }
+    let path = environment.store_dir();
+    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
+    let reader = Reader::open(Arc::new(disk)).map_err(Failure::unknown)?;
+    let found = reader.find(id).map_err(Failure::unknown)?;
+    found.ok_or_else(|| {
+        Failure::no(format!("there is no record {id} in this ledger; is it another environment's?"))
+    })
+}
+
+/// Records that the payload is opened, then opens it.
+fn open(
+    environment: &Environment,
+    place: &Place,
+    stored: &StoredEntry,
+    decoded: &Record<'_>,
+) -> Result<Evidence, Failure> {
+    let operation = Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decoded.id) });
+    let performed = Reach::open(&place.environment, &world())?.perform(&operation)?;
+    let Performed::Done { receipt } = performed else {
+        return Err(Failure::unknown("the store's owner answered another question"));
+    };
+    let path = environment.keys_dir();
+    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
+    let sealer = SealingKeys::read(&disk).map_err(Failure::unknown)?;
+    let payload = sealer.open(decoded.id, &stored.sealed).map_err(Failure::no)?;
+    let agrees = match &decoded.body {
+        Body::Decision(decision) => agrees(&decision.commitments, &payload),
+        Body::Tally(_) | Body::Act(_) => true,
+    };
+    Ok(Evidence { payload, receipt, agrees })
+}
+
+/// Whether what was opened is what the record commits to.
+fn agrees(commitments: &Commitments, payload: &OpenedPayload) -> bool {
+    let secret = &payload.secret;
+    let same = |committed: Option<[u8; 32]>, found: [u8; 32]| {
+        committed.is_none_or(|committed| committed == found)
+    };
+    same(commitments.received, commit(secret, Commitment::Received, &payload.received))
+        && same(commitments.output, commit_outputs(secret, &payload.outputs))
+        && same(commitments.reply, commit(secret, Commitment::Reply, &payload.reply))
+}
+
+fn show(
+    stored: &StoredEntry,
+    decoded: &Record<'_>,
+    evidence: Option<&Evidence>,
+    keys: &Keys,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let local = rustix::process::geteuid().as_raw();
+    let ring = keys.ring();
+    let name_of = |pseudonym| match keys.name_of(pseudonym) {
+        Some(name) => Some(name.to_string()),
+        None => (ring.local_pseudonym(local) == pseudonym).then(|| format!("local/{local}")),
+    };
+    write!(out, "{}", record::text(decoded, &name_of))?;
+    writeln!(out, "Recorded")?;
+    writeln!(out, "  receipt      {}", stored.receipt())?;
+    writeln!(out, "  leaf         {}", Digest(stored.receipt().leaf_hash).hex())?;
+    writeln!(out, "  place        {}, byte {}", stored.segment, stored.offset)?;
+    writeln!(out, "  unanchored   nothing outside this store vouches for it yet")?;
+    let Some(Evidence { payload, receipt, agrees }) = evidence else {
+        if !stored.sealed.is_empty() {
+            writeln!(out, "Sealed: {} bytes", stored.sealed.len())?;
+        }
+        return Ok(());
+    };
+    writeln!(out, "Opened (on record: {receipt})")?;
+    for (name, text) in [
+        ("principal", &payload.principal),
+        ("subject", &payload.subject),
+        ("end user", &payload.end_user),
+        ("purpose", &payload.purpose),
+        ("correlation", &payload.correlation_id),
+    ] {
+        if let Some(text) = text {
+            writeln!(out, "  {name:<13}{}", plain(text.as_bytes()))?;
+        }
+    }
+    writeln!(out, "  {:<13}{}", "request", plain(&payload.received))?;
+    for output in &payload.outputs {
+        let text = tensor::text(output);
+        writeln!(out, "  {:<13}{}", "model said", plain(text.as_bytes()))?;
+    }
+    writeln!(out, "  {:<13}{}", "reply", plain(&payload.reply))?;
+    let verdict = if *agrees {
+        "request, outputs and reply are what the record commits to"
+    } else {
+        "DIFFERS: what was sealed is not what the record commits to"
+    };
+    writeln!(out, "  {:<13}{verdict}", "commitments")
+}
+
+/// Foreign bytes for a terminal: UTF-8 without control characters, cut.
+fn plain(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    let text: String = String::from_utf8_lossy(shown)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if bytes.is_empty() {
+        "(nothing)".to_owned()
+    } else if shown.len() < bytes.len() {
+        format!("{text}... ({} bytes in all; `--format json` shows them)", bytes.len())
+    } else {
+        text
+    }
+}
+
+/// Bytes as a JSON value: what is JSON as itself, other text as text, the rest as hexadecimal.
+fn bytes_json(bytes: &[u8]) -> Value {
+    match (serde_json::from_slice::<Value>(bytes), std::str::from_utf8(bytes)) {
+        (Ok(value), _) => json!({ "json": value }),
+        (Err(_), Ok(text)) => json!({ "text": text }),
+        (Err(_), Err(_)) => json!({ "hex": bartizan_core::digest::hex(bytes) }),
+    }
+}
+
+fn as_json(stored: &StoredEntry, decoded: &Record<'_>, evidence: Option<&Evidence>) -> Value {
+    let receipt = stored.receipt();
+    let mut shown = json!({
+        "record": decoded.to_json(),
+        "receipt": receipt.to_string(),
+        "index": receipt.index,
+        "leaf_hash": Digest(receipt.leaf_hash).hex(),
+        "segment": stored.segment,
+        "offset": stored.offset,
+        "unanchored": true,
+        "sealed_bytes": stored.sealed.len(),
+    });
+    if let Some(Evidence { payload, receipt, agrees }) = evidence {
+        shown["opened"] = json!({
+            "receipt": receipt,
+            "agrees_with_record": agrees,
+            "principal": payload.principal,
+            "subject": payload.subject,
+            "end_user": payload.end_user,
+            "purpose": payload.purpose,
+            "correlation_id": payload.correlation_id,
+            "received": bytes_json(&payload.received),
+            "outputs": payload.outputs.iter().map(tensor::json).collect::<Vec<_>>(),
+            "reply": bytes_json(&payload.reply),
+        });
+    }
+    shown
+}

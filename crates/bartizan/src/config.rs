@@ -1,0 +1,313 @@
+//! `bartizan.toml`: everything that can be set, with its default.
+//!
+//! The types here are the one source: [`schema`] publishes them as JSON Schema (descriptions are
+//! the doc comments), [`read`] holds a file against that schema and says all that is wrong at
+//! once, [`check`] looks for contradictions between values and with the files they name.
+//!
+//! Invariants
+//! - K1: an unknown key is refused, with its place and the nearest known key;
+//! - K2: inference and admin never listen beyond loopback without TLS; authentication cannot be
+//!   turned off;
+//! - K3: a temporary environment never listens beyond loopback.
+
+pub(crate) mod check;
+pub(crate) mod read;
+pub(crate) mod schema;
+pub(crate) mod suggest;
+pub(crate) mod template;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use bartizan_core::EnvName;
+use bartizan_core::limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Name of the file in an environment's folder.
+pub(crate) const FILE_NAME: &str = "bartizan.toml";
+/// Longest configuration file, in bytes.
+pub(crate) const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Configuration of one Bartizan environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What this environment is called; part of every key and every record.
+    pub(crate) environment: Environment,
+    /// The listener that answers inference requests.
+    pub(crate) inference: Inference,
+    /// The listener of the admin API: off unless it has an address. The admin socket in the
+    /// store's folder is always there.
+    pub(crate) admin: Admin,
+    /// A plain listener for health and metrics only (kubelet, Prometheus): off unless it has an
+    /// address.
+    pub(crate) operations: Operations,
+    /// Bounds on requests and connections.
+    pub(crate) limits: Limits,
+    /// The ledger: where and how decisions are recorded.
+    pub(crate) ledger: Ledger,
+    /// Bounds on models.
+    pub(crate) models: Models,
+    /// What is logged to standard error.
+    pub(crate) log: Log,
+}
+
+/// What this environment is called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Environment {
+    /// Name of the environment, part of every API key: 1 to 32 of a-z, 0-9 and `-`, the first a
+    /// letter.
+    #[schemars(with = "String", length(min = 1, max = 32), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
+    pub(crate) name: EnvName,
+    /// Name of the place where it runs; part of the ledger's origin.
+    #[schemars(with = "String", length(min = 1, max = 32), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
+    pub(crate) site: EnvName,
+    /// Name of this replica; part of the ledger's origin, since each replica writes its own log.
+    #[schemars(with = "String", length(min = 1, max = 32), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
+    pub(crate) replica: EnvName,
+    /// Whether it is made to be thrown away, as those of `bartizan demo` and
+    /// `bartizan serve MODEL.onnx`. Such an environment never listens beyond loopback.
+    pub(crate) temporary: bool,
+}
+
+impl Default for Environment {
+    #[expect(clippy::expect_used, reason = "N1, N2: constants, held by a test")]
+    fn default() -> Self {
+        let name = |text: &str| text.parse().expect("a valid name");
+        Self { name: name("dev"), site: name("local"), replica: name("r1"), temporary: false }
+    }
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Tls {
+    /// With `certificate` and `key`.
+    #[default]
+    On,
+    /// In the clear; only on loopback.
+    Off,
+}
+
+/// The listener that answers inference requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Inference {
+    /// Address and port to listen on.
+    #[schemars(with = "String", extend("format" = "ip-port"))]
+    pub(crate) address: SocketAddr,
+    /// `on` or `off`; `off` only on loopback.
+    pub(crate) tls: Tls,
+    /// PEM file with the server's certificate chain, its own certificate first; relative to the
+    /// environment's folder.
+    pub(crate) certificate: PathBuf,
+    /// PEM file with the certificate's private key; readable by its owner only.
+    pub(crate) key: PathBuf,
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)),
+            tls: Tls::On,
+            certificate: PathBuf::from("tls/server.pem"),
+            key: PathBuf::from("tls/server.key"),
+        }
+    }
+}
+
+/// The listener of the admin API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Admin {
+    /// Address and port to listen on; the listener is off where this is absent. It always speaks
+    /// TLS, with the certificate of `[inference]`.
+    #[schemars(with = "Option<String>", extend("format" = "ip-port"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// The plain listener for health and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Operations {
+    /// Address and port to listen on; the listener is off where this is absent. It serves health
+    /// and metrics in the clear and without credentials, and nothing else.
+    #[schemars(with = "Option<String>", extend("format" = "ip-port"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// Bounds on requests and connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Longest request body, in bytes.
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
+    pub(crate) body_bytes_max: u64,
+    /// Longest request head (request line and headers), in bytes.
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub(crate) header_bytes_max: u64,
+    /// Threads that serve, each with its own event loop; 0 is one a core.
+    #[schemars(range(min = 0, max = 256))]
+    pub(crate) lanes: u32,
+    /// Most headers of a request.
+    #[schemars(range(min = 8, max = 1_024))]
+    pub(crate) headers_max: u32,
+    /// Most connections at one time, over all listeners.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) connections_max: u32,
+    /// Most tensors in one request.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) tensors_max: u32,
+    /// Most rows in one request, unless a contract says fewer.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) rows_max: u32,
+    /// How long a TLS handshake may take, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub(crate) handshake_ms_max: u32,
+    /// Most streams of one HTTP/2 connection.
+    #[schemars(range(min = 1, max = 4_096))]
+    pub(crate) streams_max: u32,
+    /// How long the head of a request may take to arrive, and how long a connection may stay
+    /// idle, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub(crate) header_ms_max: u32,
+    /// How long the body of a request may take to arrive, in milliseconds.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub(crate) body_ms_max: u32,
+    /// How long an answer may take from the request's head, in milliseconds.
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub(crate) answer_ms_max: u32,
+    /// How long the server waits for requests in flight when it stops, in milliseconds.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub(crate) drain_ms_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: limits::BODY_BYTES_MAX as u64,
+            header_bytes_max: 16 * 1024,
+            headers_max: 64,
+            lanes: 0,
+            connections_max: 4_096,
+            tensors_max: limits::TENSORS_MAX as u32,
+            rows_max: limits::ROWS_MAX as u32,
+            handshake_ms_max: 5_000,
+            streams_max: 128,
+            header_ms_max: 30_000,
+            body_ms_max: 10_000,
+            answer_ms_max: 10_000,
+            drain_ms_max: 20_000,
+        }
+    }
+}
+
+/// Where the ledger keeps its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LedgerDisk {
+    /// In the environment's folder `store/`.
+    #[default]
+    File,
+    /// In memory, gone with the process; needs `volatile = true`. For measurements.
+    Memory,
+}
+
+/// The ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ledger {
+    /// Whether the store may lie where a sync does not survive a loss of power (tmpfs, overlay,
+    /// network file systems, memory). Every record then says so.
+    pub(crate) volatile: bool,
+    /// `file` or `memory`.
+    pub(crate) disk: LedgerDisk,
+    /// Size of one segment of the write-ahead log, preallocated, in bytes.
+    #[schemars(range(min = 1_048_576, max = 1_073_741_824))]
+    pub(crate) segment_bytes: u64,
+    /// Most records that wait to be written; beyond it requests are refused with 503.
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub(crate) queue_records_max: u32,
+    /// Most bytes that wait to be written; beyond it requests are refused with 503.
+    #[schemars(range(min = 1_048_576, max = 1_073_741_824))]
+    pub(crate) queue_bytes_max: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            volatile: false,
+            disk: LedgerDisk::File,
+            segment_bytes: 64 * MIB,
+            queue_records_max: 8_192,
+            queue_bytes_max: 64 * MIB,
+        }
+    }
+}
+
+/// Bounds on models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Models {
+    /// Longest model file, in bytes.
+    #[schemars(range(min = 1024, max = 4_294_967_296_u64))]
+    pub(crate) file_bytes_max: u64,
+    /// Most memory that all loaded models together may hold, in bytes.
+    #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub(crate) resident_bytes_max: u64,
+    /// Most requests that one model serves at the same time; beyond it they are refused with
+    /// 503.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) concurrency_max: u32,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { file_bytes_max: 512 * MIB, resident_bytes_max: 1024 * MIB, concurrency_max: 256 }
+    }
+}
+
+/// Shape of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people, in colours where standard error is a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    /// What must wake someone.
+    Error,
+    /// And what we coped with.
+    Warn,
+    /// And what an operator did.
+    #[default]
+    Info,
+    /// And one line a request.
+    Debug,
+}
+
+/// What is logged to standard error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// `error`, `warn`, `info` or `debug`.
+    pub(crate) level: LogLevel,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! From a file that somebody brings to a model that can be served: what it is, whether it loads,
+//! and the contract it is served under.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bartizan_core::contract::{ContractError, ContractFile};
+use bartizan_core::{Contract, Predictor};
+use bartizan_engine::{LoadError, LoadLimits, native};
+use bartizan_guard::{ColumnFacts, sharpen};
+use bartizan_vet::read::{self, ReadError, ReadLimits};
+
+use super::{CONTRACT_BYTES_MAX, Files};
+use crate::config::Models;
+use crate::files::{self, FileError, failed};
+
+/// Most entries of a folder that are looked at to say what it is.
+const FOLDER_ENTRIES_MAX: usize = 1_024;
+/// Columns of a reference that are taken for the answer where it has more columns than the model.
+const ANSWER_COLUMNS: &[&str] = &["target", "label", "prediction", "class", "truth", "y"];
+
+/// Why a file cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is something else than a model that we run.
+    #[error("`{}` is {}", path.display(), kind_text(kind))]
+    OtherKind {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
+    },
+    /// It is a model, but not one that can be run.
+    #[error("the model does not load")]
+    Load(#[from] LoadError),
+    /// The contract is no TOML of the right shape.
+    #[error("the contract does not read{}: {message}", at(*position))]
+    Syntax {
+        /// Line and column, from 1.
+        position: Option<(usize, usize)>,
+        /// What is wrong.
+        message: String,
+    },
+    /// The contract breaks a rule, or contradicts the model.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// The reference cannot be read.
+    #[error("the reference cannot be read")]
+    Reference(#[from] ReadError),
+    /// The contract cannot be written.
+    #[error("the inferred contract cannot be written")]
+    Write(#[from] toml::ser::Error),
+}
+
+impl PrepareError {
+    /// Whether we looked, and it will not do.
+    pub(crate) fn is_no(&self) -> bool {
+        match self {
+            Self::OtherKind { .. } | Self::Load(_) | Self::Syntax { .. } | Self::Contract(_) => {
+                true
+            }
+            Self::File(_) | Self::Reference(_) | Self::Write(_) => false,
+        }
+    }
+}
+
+fn at(position: Option<(usize, usize)>) -> String {
+    position.map_or_else(String::new, |(line, column)| format!(" at line {line}, column {column}"))
+}
+
+fn kind_text(kind: &FileKind) -> String {
+    format!("{}; {}", kind.what(), kind.next_command())
+}
+
+/// What somebody brings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brought<'a> {
+    /// The model's file.
+    pub(crate) model: &'a Path,
+    /// The contract's file; it is inferred from the model where absent.
+    pub(crate) contract: Option<&'a Path>,
+    /// A sample of the data that the model was trained on, which sharpens an inferred contract.
+    pub(crate) reference: Option<&'a Path>,
+}
+
+/// A model that can be served.
+pub(crate) struct Prepared {
+    /// Its two files.
+    pub(crate) files: Files,
+    /// What runs it.
+    pub(crate) predictor: Arc<dyn Predictor>,
+    /// What was concluded on the way, for people.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Reads what was brought, checks it, and makes the contract where there is none.
+///
+/// # Errors
+/// [`PrepareError`].
+pub(crate) fn prepare(brought: &Brought<'_>, bounds: &Models) -> Result<Prepared, PrepareError> {
+    let bytes = read_model(brought.model, bounds)?;
+    let predictor = load_model(&bytes, bounds)?;
+    let mut remarks = Vec::new();
+    let text = match brought.contract {
+        Some(path) => {
+            if brought.reference.is_some() {
+                remarks.push("the contract is given, so the reference was not used".to_owned());
+            }
+            files::read_bounded(path, CONTRACT_BYTES_MAX)?
+        }
+        None => {
+            let inferred = infer(&*predictor, brought.reference, &mut remarks)?;
+            toml::to_string(&inferred)?.into_bytes()
+        }
+    };
+    let contract = read_contract(&text)?;
+    contract.check_fits(predictor.signature())?;
+    Ok(Prepared { files: Files { model: bytes, contract: text }, predictor, remarks })
+}
+
+/// The predictor and contract of files that were prepared before.
+///
+/// # Errors
+/// [`PrepareError`].
+pub(crate) fn load(
+    files: &Files,
+    bounds: &Models,
+) -> Result<(Arc<dyn Predictor>, Contract), PrepareError> {
+    let predictor = load_model(&files.model, bounds)?;
+    let contract = read_contract(&files.contract)?;
+    contract.check_fits(predictor.signature())?;
+    Ok((predictor, contract))
+}
+
+fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let other = |kind| PrepareError::OtherKind { path: path.to_owned(), kind };
+    if path.is_dir() {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path).map_err(failed("read", path))?.take(FOLDER_ENTRIES_MAX) {
+            let entry = entry.map_err(failed("read", path))?;
+            entries.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        return Err(other(sniff::sniff_folder(&entries)));
+    }
+    let bytes = files::read_bounded(path, bounds.file_bytes_max)?;
+    match sniff::sniff(&bytes, &name) {
+        FileKind::Onnx => Ok(bytes),
+        kind => Err(other(kind)),
+    }
+}
+
+fn load_model(bytes: &[u8], bounds: &Models) -> Result<Arc<dyn Predictor>, PrepareError> {
+    let limits = LoadLimits {
+        file_bytes_max: usize::try_from(bounds.file_bytes_max).unwrap_or(usize::MAX),
+        resident_bytes_max: usize::try_from(bounds.resident_bytes_max).unwrap_or(usize::MAX),
+        ..LoadLimits::default()
+    };
+    Ok(Arc::new(native::load(bytes, &limits)?))
+}
+
+/// A contract from its TOML.
+///
+/// # Errors
+/// [`PrepareError::Syntax`] and [`PrepareError::Contract`].
+pub(crate) fn read_contract(bytes: &[u8]) -> Result<Contract, PrepareError> {
+    let text = std::str::from_utf8(bytes).map_err(|fault| PrepareError::Syntax {
+        position: None,
+        message: format!("byte {} is not UTF-8", fault.valid_up_to()),
+    })?;
+    let file: ContractFile = toml::from_str(text).map_err(|fault| {
+        let position = fault.span().map(|span| position(text, span.start));
+        PrepareError::Syntax { position, message: fault.message().replace('\n', ", ") }
+    })?;
+    Ok(Contract::new(file, bytes)?)
+}
+
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
+    (line, column)
+}
+
+fn infer(
+    predictor: &dyn Predictor,
+    reference: Option<&Path>,
+    remarks: &mut Vec<String>,
+) -> Result<ContractFile, PrepareError> {
+    let signature = predictor.signature();
+    let inferred = Contract::infer(signature);
+    let Some(path) = reference else {
+        remarks.push(
+            "the contract is inferred from the model alone: names, types, shapes; \
+             `--reference data.parquet` sharpens it, `--contract` replaces it"
+                .to_owned(),
+        );
+        return Ok(inferred);
+    };
+    let rows = read::read(path, &ReadLimits::default())?;
+    let n_wanted: u64 = inferred.inputs.iter().filter_map(|input| input.row_len()).sum();
+    let mut columns = Vec::new();
+    let n_found: u64 = rows.columns.iter().map(|column| column.width as u64).sum();
+    let surplus = n_wanted < n_found;
+    for column in &rows.columns {
+        let is_output = signature.outputs.iter().any(|output| output.name == column.name);
+        if surplus && (is_output || ANSWER_COLUMNS.contains(&column.name.as_str())) {
+            remarks.push(format!("column `{}` of the reference is the answer", column.name));
+            continue;
+        }
+        columns.push(ColumnFacts {
+            name: column.name.clone(),
+            n_missing: column.n_missing as u64,
+            datatype: column.values.datatype(),
+        });
+    }
+    remarks.push(format!(
+        "the contract is inferred from the model and from {} rows of the reference; it has no \
+         hard limits: add `min`, `max` and `categories` where you know them",
+        rows.n_rows
+    ));
+    Ok(sharpen(inferred, &columns))
+}
+
+#[derive(Debug)]
+pub(crate) enum FileKind {
+    Onnx,
+    Other,
+}
+impl FileKind {
+    fn what(&self) -> &'static str {
+        "a pickle"
+    }
+    fn next_command(&self) -> &'static str {
+        "it is not executed"
+    }
+}
+mod sniff {
+    use super::FileKind;
+    pub(super) fn sniff(_b: &[u8], _n: &str) -> FileKind {
+        FileKind::Onnx
+    }
+    pub(super) fn sniff_folder(_e: &[&str]) -> FileKind {
+        FileKind::Other
+    }
+}

@@ -1,0 +1,314 @@
+//! The one process that owns a store, and what it can be asked to do.
+//!
+//! Invariants
+//! - O1: one process owns a store: an [`Owner`] holds its lock for as long as it lives;
+//! - O2: a change is durable in the ledger before it goes live: recorded, then written, then
+//!   published. A change that could not be recorded did not happen. (A crash between the first
+//!   two leaves a record of something that was only attempted: whoever asked got no answer.)
+//! - O3: operations are performed one after another, so that the order of their records is the
+//!   order in which they went live.
+
+mod keys;
+mod models;
+pub(crate) mod operation;
+pub(crate) mod reach;
+pub(crate) mod store;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bartizan_access::{KeyRing, Keys, KeysError};
+use bartizan_core::{Clock, Entropy, ModelName, ModelVersion, Principal};
+use bartizan_decision::Model;
+use bartizan_ledger::{Appender, Receipt, Sealer, SealingKeysError};
+use tracing::info;
+
+use crate::environment::{Environment, OpenError};
+use crate::files::FileError;
+use crate::models::prepare::PrepareError;
+use crate::models::{Repository, RepositoryError};
+use operation::{Operation, Outcome};
+use store::{Act, ActError, Store, StoreError};
+
+/// Keys and models of one moment: what a server makes its snapshot from.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    /// What requests are authenticated by.
+    pub(crate) keys: Arc<KeyRing>,
+    /// What payloads are sealed with.
+    pub(crate) sealer: Arc<Sealer>,
+    /// Every loaded model, by name and version.
+    pub(crate) models: Vec<Arc<Model>>,
+}
+
+/// What a server does with a new [`Live`]; called with operations held up, so it must be quick.
+pub(crate) type Publish = Box<dyn Fn(Live) + Send + Sync>;
+
+/// Makes a clock that never reads less than so many nanoseconds since the Unix epoch.
+pub(crate) type ClockMaker = Arc<dyn Fn(u64) -> Arc<dyn Clock> + Send + Sync>;
+
+/// Time and chance, which the roof gets from outside.
+#[derive(Clone)]
+pub(crate) struct World {
+    /// Time, from the last record on.
+    pub(crate) clock_not_before: ClockMaker,
+    /// Randomness.
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// Why a store could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TakeError {
+    /// The environment's files are not in order.
+    #[error(transparent)]
+    Environment(#[from] OpenError),
+    /// The store is not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an operation was not performed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperationError {
+    /// The key book says no.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The repository says no.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The model cannot be served.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The model is too much.
+    #[error(
+        "model `{name}` version {version} would bring the loaded models to {bytes} bytes, `models.resident_bytes_max` is {limit_bytes}; unload another or raise the limit"
+    )]
+    Memory {
+        /// Its name.
+        name: ModelName,
+        /// Its version.
+        version: ModelVersion,
+        /// What all would hold, in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// O2: so it was not done.
+    #[error("the act could not be recorded, so it was not done")]
+    Unrecorded(#[source] ActError),
+    /// It is on record, but the file that makes it last could not be written.
+    #[error("the act is on record, but could not be completed; repeat it once the cause is gone")]
+    Incomplete(#[source] FileError),
+}
+
+/// What kind of no an operation got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It makes no sense as it was asked.
+    Invalid,
+    /// What it is about does not exist.
+    Absent,
+    /// It contradicts what is there.
+    Conflict,
+    /// It cannot be recorded at the moment.
+    Unrecordable,
+    /// A fault of ours or the machine's.
+    Failed,
+}
+
+impl OperationError {
+    /// Its kind.
+    pub(crate) fn kind(&self) -> Refused {
+        match self {
+            Self::Keys(KeysError::NoSuchKey { .. } | KeysError::NoSuchPrincipal { .. })
+            | Self::Repository(
+                RepositoryError::Absent { .. } | RepositoryError::NotStaged { .. },
+            ) => Refused::Absent,
+            Self::Keys(
+                KeysError::Scopes(_) | KeysError::Ttl { .. } | KeysError::Overlap { .. },
+            )
+            | Self::Prepare(_) => Refused::Invalid,
+            Self::Keys(
+                KeysError::KeysFull
+                | KeysError::PrincipalsFull
+                | KeysError::Ended { .. }
+                | KeysError::Replaced { .. },
+            )
+            | Self::Repository(
+                RepositoryError::Present { .. }
+                | RepositoryError::Full
+                | RepositoryError::Changed { .. },
+            )
+            | Self::Memory { .. } => Refused::Conflict,
+            Self::Unrecorded(_) => Refused::Unrecordable,
+            Self::Keys(KeysError::Entropy)
+            | Self::Repository(RepositoryError::File(_) | RepositoryError::Entry { .. })
+            | Self::Incomplete(_) => Refused::Failed,
+        }
+    }
+}
+
+type Models = BTreeMap<(ModelName, ModelVersion), Arc<Model>>;
+
+struct State {
+    keys: Keys,
+    models: Models,
+    /// Absent where no server runs in this process: then models are only checked.
+    publish: Option<Publish>,
+}
+
+/// The owner of a store; see the module invariants.
+pub(crate) struct Owner {
+    environment: Environment,
+    store: Store,
+    repository: Repository,
+    world: World,
+    state: Mutex<State>,
+}
+
+impl Owner {
+    /// Takes the store of `environment`: its lock, then its log, which is recovered where the
+    /// last owner did not close it.
+    ///
+    /// # Errors
+    /// [`TakeError`]; [`StoreError::Held`] where another process owns it.
+    pub(crate) fn take(environment: Environment, world: World) -> Result<Self, TakeError> {
+        let store = Store::open(&environment, &world)?;
+        let keys = environment.key_book()?;
+        let models = environment.config().models.clone();
+        let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
+        let state = Mutex::new(State { keys, models: Models::new(), publish: None });
+        Ok(Self { environment, store, repository, world, state })
+    }
+
+    /// The environment.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The way into the ledger.
+    pub(crate) fn appender(&self) -> Appender {
+        self.store.appender()
+    }
+
+    /// Makes the sealing keys of today and tomorrow where they are missing, and publishes them.
+    /// To be called every few minutes, from a thread that may block.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`]; sealing goes on with the keys there are, which a new day has not.
+    pub(crate) fn maintain(&self) -> Result<(), SealingKeysError> {
+        if self.store.maintain()? {
+            self.publish(&self.state());
+        }
+        Ok(())
+    }
+
+    /// The clock, which never reads less than the log's last record.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.store.clock()
+    }
+
+    /// Whether records may be lost with the machine's power.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.store.is_volatile()
+    }
+
+    /// Loads every model that is to be served, hands `publish` what there is, and calls it again
+    /// after every change. Says which models could not be loaded: they are left out, and the
+    /// others serve.
+    pub(crate) fn serve(&self, publish: Publish) -> Vec<(ModelName, ModelVersion, OperationError)> {
+        let mut state = self.state();
+        let faults = self.load_all(&mut state);
+        state.publish = Some(publish);
+        self.publish(&state);
+        faults
+    }
+
+    /// Keys and models of this moment.
+    pub(crate) fn live(&self) -> Live {
+        self.live_of(&self.state())
+    }
+
+    /// Performs `operation` for `caller`, who was let in; see O2 and O3. Blocks for a sync of
+    /// the disk, and for as long as a model takes to load.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub(crate) fn perform(
+        &self,
+        caller: &Principal,
+        operation: &Operation,
+    ) -> Result<Outcome, OperationError> {
+        let outcome = match operation {
+            Operation::KeyIssue(issue) => self.issue_key(caller, issue),
+            Operation::KeyRotate(rotate) => self.rotate_key(caller, rotate),
+            Operation::KeyRevoke(revoke) => self.revoke_key(caller, revoke),
+            Operation::KeyList => Ok(self.list_keys()),
+            Operation::ModelAdd(add) => self.add_model(caller, add),
+            Operation::ModelRemove(model) => self.remove_model(caller, model),
+            Operation::ModelLoad(model) => self.load_model(caller, model),
+            Operation::ModelUnload(model) => self.unload_model(caller, model),
+            Operation::ModelList => self.list_models(),
+            Operation::EvidenceOpen(open) => {
+                let act = Act::EvidenceOpened { decision: open.decision.0 };
+                let receipt = self.record(caller, &act)?;
+                Ok(Outcome::Done { receipt: receipt.to_string() })
+            }
+        };
+        match &outcome {
+            Ok(_) => info!(operation = operation.name(), by = %caller.name, "admin.operation.done"),
+            Err(error) => info!(
+                operation = operation.name(),
+                by = %caller.name,
+                kind = ?error.kind(),
+                "admin.operation.refused"
+            ),
+        }
+        outcome
+    }
+
+    /// Puts an act on record and waits until that is durable; the server's own acts (start,
+    /// stop, reload) among them.
+    ///
+    /// # Errors
+    /// [`OperationError::Unrecorded`].
+    pub(crate) fn record(&self, caller: &Principal, act: &Act) -> Result<Receipt, OperationError> {
+        let recorded = self.store.record(caller, act, &*self.world.entropy);
+        recorded.map_err(OperationError::Unrecorded)
+    }
+
+    /// Who this process is to the store: `local/<uid>`.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignUid`] unless it runs as the store's owner or root.
+    pub(crate) fn local_principal(&self) -> Result<Principal, StoreError> {
+        store::local_principal(&self.environment, &self.state().keys.ring())
+    }
+
+    fn live_of(&self, state: &State) -> Live {
+        Live {
+            keys: Arc::new(state.keys.ring()),
+            sealer: self.store.sealer(),
+            models: state.models.values().cloned().collect(),
+        }
+    }
+
+    fn publish(&self, state: &State) {
+        if let Some(publish) = &state.publish {
+            publish(self.live_of(state));
+        }
+    }
+
+    fn now_s(&self) -> u64 {
+        self.store.clock().now().unix_s()
+    }
+
+    /// A lock whose holder panicked still guards a whole state: it is replaced part by whole
+    /// part, each after its act is durable.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

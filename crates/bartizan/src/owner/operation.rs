@@ -1,0 +1,371 @@
+//! What the owner of a store can be asked to do, as JSON.
+//!
+//! One type for every way in: a verb in this process, the admin socket, the admin listener.
+
+use bartizan_access::{KeyId, Scopes};
+use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Longest JSON of an operation, in bytes.
+pub(crate) const OPERATION_BYTES_MAX: usize = 64 * 1024;
+
+/// An operation and what it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Operation {
+    /// Make a key.
+    KeyIssue(KeyIssue),
+    /// Replace a key by a new one.
+    KeyRotate(KeyRotate),
+    /// End a key at once.
+    KeyRevoke(KeyRevoke),
+    /// Say what keys there are.
+    KeyList,
+    /// Take a staged model and its contract into the repository, and serve it.
+    ModelAdd(ModelAdd),
+    /// Take a model out of service and out of the repository.
+    ModelRemove(ModelRef),
+    /// Serve a model of the repository.
+    ModelLoad(ModelRef),
+    /// Stop serving a model, and keep it.
+    ModelUnload(ModelRef),
+    /// Say what models there are.
+    ModelList,
+    /// Note that somebody opens the sealed part of a record.
+    EvidenceOpen(EvidenceOpen),
+}
+
+/// See [`Operation::KeyIssue`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyIssue {
+    /// Whose key it is.
+    pub(crate) principal: PrincipalName,
+    /// What it covers.
+    pub(crate) scopes: Scopes,
+    /// How long it lives, in seconds.
+    pub(crate) ttl_s: u64,
+}
+
+/// See [`Operation::KeyRotate`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyRotate {
+    /// The key to replace.
+    pub(crate) id: KeyId,
+    /// How long the old key goes on beside the new one, in seconds.
+    pub(crate) overlap_s: u64,
+}
+
+/// See [`Operation::KeyRevoke`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyRevoke {
+    /// The key to end.
+    pub(crate) id: KeyId,
+}
+
+/// See [`Operation::ModelAdd`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelAdd {
+    /// Its name.
+    pub(crate) name: ModelName,
+    /// Its version; the next free one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<ModelVersion>,
+    /// Name of the folder among the staged ones, 32 hexadecimal digits.
+    pub(crate) staged: String,
+    /// Digest of the model's file.
+    pub(crate) model: Digest,
+    /// Digest of the contract's file.
+    pub(crate) contract: Digest,
+}
+
+/// A version of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelRef {
+    /// Its name.
+    pub(crate) name: ModelName,
+    /// Its version.
+    pub(crate) version: ModelVersion,
+}
+
+/// See [`Operation::EvidenceOpen`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvidenceOpen {
+    /// Whose sealed part is opened.
+    pub(crate) decision: DecisionText,
+}
+
+/// A decision id as its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DecisionText(pub(crate) DecisionId);
+
+impl Serialize for DecisionText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DecisionText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text is no operation.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParseError {
+    /// There is no such operation.
+    #[error("there is no operation of this name; there are {}", Operation::NAMES.join(", "))]
+    Unknown,
+    /// It is too long.
+    #[error("an operation has at most {OPERATION_BYTES_MAX} bytes of JSON, this has {bytes}")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// The body is not what the operation takes.
+    #[error("the body is not what this operation takes")]
+    Body(#[source] serde_json::Error),
+}
+
+impl Operation {
+    /// Every operation's name, as it stands in the admin API's path.
+    pub(crate) const NAMES: &[&str] = &[
+        "key-issue",
+        "key-rotate",
+        "key-revoke",
+        "key-list",
+        "model-add",
+        "model-remove",
+        "model-load",
+        "model-unload",
+        "model-list",
+        "evidence-open",
+    ];
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::KeyIssue(_) => "key-issue",
+            Self::KeyRotate(_) => "key-rotate",
+            Self::KeyRevoke(_) => "key-revoke",
+            Self::KeyList => "key-list",
+            Self::ModelAdd(_) => "model-add",
+            Self::ModelRemove(_) => "model-remove",
+            Self::ModelLoad(_) => "model-load",
+            Self::ModelUnload(_) => "model-unload",
+            Self::ModelList => "model-list",
+            Self::EvidenceOpen(_) => "evidence-open",
+        }
+    }
+
+    /// Its JSON.
+    ///
+    /// # Errors
+    /// What `serde_json` says; it has no reason to.
+    pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+        match self {
+            Self::KeyIssue(issue) => serde_json::to_vec(issue),
+            Self::KeyRotate(rotate) => serde_json::to_vec(rotate),
+            Self::KeyRevoke(revoke) => serde_json::to_vec(revoke),
+            Self::ModelAdd(add) => serde_json::to_vec(add),
+            Self::ModelRemove(model) | Self::ModelLoad(model) | Self::ModelUnload(model) => {
+                serde_json::to_vec(model)
+            }
+            Self::EvidenceOpen(open) => serde_json::to_vec(open),
+            Self::KeyList | Self::ModelList => Ok(b"{}".to_vec()),
+        }
+    }
+
+    /// The operation `name` with its JSON `body`.
+    ///
+    /// # Errors
+    /// [`ParseError`].
+    pub(crate) fn parse(name: &str, body: &[u8]) -> Result<Self, ParseError> {
+        if OPERATION_BYTES_MAX < body.len() {
+            return Err(ParseError::TooLong { bytes: body.len() });
+        }
+        match name {
+            "key-issue" => read(body).map(Self::KeyIssue),
+            "key-rotate" => read(body).map(Self::KeyRotate),
+            "key-revoke" => read(body).map(Self::KeyRevoke),
+            "key-list" => read::<Empty>(body).map(|Empty {}| Self::KeyList),
+            "model-add" => read(body).map(Self::ModelAdd),
+            "model-remove" => read(body).map(Self::ModelRemove),
+            "model-load" => read(body).map(Self::ModelLoad),
+            "model-unload" => read(body).map(Self::ModelUnload),
+            "model-list" => read::<Empty>(body).map(|Empty {}| Self::ModelList),
+            "evidence-open" => read(body).map(Self::EvidenceOpen),
+            _ => Err(ParseError::Unknown),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ParseError> {
+    serde_json::from_slice(body).map_err(ParseError::Body)
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    /// A key was made.
+    Key(NewKeyText),
+    /// Keys there are.
+    Keys {
+        /// All of them, by id.
+        keys: Vec<KeyRow>,
+    },
+    /// Models there are.
+    Models {
+        /// All of them, by name and version.
+        models: Vec<ModelRow>,
+    },
+    /// A model was added, loaded, unloaded or removed.
+    Model(ModelRow),
+    /// Something was done that has no more to say.
+    Done {
+        /// Where the record of the act stands: the receipt's text.
+        receipt: String,
+    },
+}
+
+/// A key that was just made: the only moment at which its text can be seen.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NewKeyText {
+    /// Its public id.
+    pub(crate) id: KeyId,
+    /// Whose it is.
+    pub(crate) principal: PrincipalName,
+    /// When it ends, in seconds since the Unix epoch.
+    pub(crate) expires_s: u64,
+    /// Its text.
+    pub(crate) key: String,
+    /// Where the record of its making stands.
+    pub(crate) receipt: String,
+}
+
+impl std::fmt::Debug for NewKeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewKeyText({}, [redacted])", self.id)
+    }
+}
+
+/// One key in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeyRow {
+    /// Its public id.
+    pub(crate) id: KeyId,
+    /// Whose it is.
+    pub(crate) principal: PrincipalName,
+    /// What it covers.
+    pub(crate) scopes: Scopes,
+    /// When it was made, in seconds since the Unix epoch.
+    pub(crate) created_s: u64,
+    /// When it ends or ended, in seconds since the Unix epoch.
+    pub(crate) ends_s: u64,
+    /// `live`, `retiring`, `expired` or `revoked`.
+    pub(crate) state: String,
+    /// The key that replaces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) successor: Option<KeyId>,
+}
+
+/// One version of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelRow {
+    /// Its name.
+    pub(crate) name: ModelName,
+    /// Its version.
+    pub(crate) version: ModelVersion,
+    /// `loaded` or `unloaded`: what the server is to do with it.
+    pub(crate) state: String,
+    /// Digest of its file.
+    pub(crate) model: Digest,
+    /// Digest of its contract.
+    pub(crate) contract: Digest,
+    /// Length of its file, in bytes.
+    pub(crate) model_bytes: u64,
+    /// Where the record of the act stands; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_access::ModelScope;
+
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<Operation> {
+        let id: KeyId = "abcdefGH0123".parse().unwrap();
+        let name: ModelName = "fraud".parse().unwrap();
+        let model = ModelRef { name: name.clone(), version: ModelVersion::FIRST };
+        let digest = Digest::of(b"x");
+        let scopes = Scopes::inference(ModelScope::Some([name.clone()].into()));
+        let decision = "018f6d2c-5b1e-7c3a-9f00-0123456789ab".parse().unwrap();
+        vec![
+            Operation::KeyIssue(KeyIssue {
+                principal: "team/a".parse().unwrap(),
+                scopes,
+                ttl_s: 60,
+            }),
+            Operation::KeyRotate(KeyRotate { id, overlap_s: 5 }),
+            Operation::KeyRevoke(KeyRevoke { id }),
+            Operation::KeyList,
+            Operation::ModelAdd(ModelAdd {
+                name,
+                version: None,
+                staged: "0".repeat(32),
+                model: digest,
+                contract: digest,
+            }),
+            Operation::ModelRemove(model.clone()),
+            Operation::ModelLoad(model.clone()),
+            Operation::ModelUnload(model),
+            Operation::ModelList,
+            Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) }),
+        ]
+    }
+
+    /// Every operation survives the way over the socket, and the list of names is whole.
+    #[test]
+    fn an_operation_reads_back_what_it_sends() {
+        let all = examples();
+        let names: Vec<_> = all.iter().map(Operation::name).collect();
+        assert_eq!(names, Operation::NAMES);
+        for operation in all {
+            let body = operation.body().unwrap();
+            assert_eq!(Operation::parse(operation.name(), &body).unwrap(), operation);
+        }
+    }
+
+    #[test]
+    fn what_is_no_operation_is_refused() {
+        let long = format!("{{}}{}", " ".repeat(OPERATION_BYTES_MAX));
+        for (name, body) in [
+            ("key-make", "{}"),
+            ("", "{}"),
+            ("key-list", ""),
+            ("key-list", "{\"a\":1}"),
+            ("key-list", &long),
+            ("key-revoke", "{}"),
+            ("key-revoke", "{\"id\":\"../../../etc\"}"),
+            ("key-revoke", "{\"id\":\"abcdefGH0123\",\"more\":1}"),
+            ("model-load", "{\"name\":\"../a\",\"version\":1}"),
+            ("model-load", "{\"name\":\"a\",\"version\":0}"),
+        ] {
+            assert!(Operation::parse(name, body.as_bytes()).is_err(), "accepted {name} {body:?}");
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The store of an environment: its lock, its log, and how acts get into it.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+
+use bartizan_access::{KeyId, KeyRing, LocalPeer, permit_local};
+use bartizan_core::entropy::random;
+use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
+use bartizan_ledger::{
+    Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
+    FileDisk, LockError, Log, LogConfig, MemDisk, ModelRef, Receipt, Record, Recovery, RunningLog,
+    Sealer, SealingKeys, SealingKeysError, StoreLock,
+};
+use tracing::{info, warn};
+
+use super::World;
+use crate::config::LedgerDisk;
+use crate::environment::Environment;
+use crate::files::{FileError, failed};
+use crate::models::Shelved;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Another process owns it.
+    #[error("the store is in use by process {}; stop it, or let it do the work (`bartizan key`, `model` and `trace` do so by themselves)", pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()))]
+    Held {
+        /// Its id, where it is known.
+        pid: Option<u32>,
+    },
+    /// Its folder cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its lock cannot be taken.
+    #[error("cannot lock the store")]
+    Lock(#[source] LockError),
+    /// Its log cannot be opened.
+    #[error("cannot open the ledger in `{}`", path.display())]
+    Log {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: bartizan_ledger::OpenError,
+    },
+    /// Its threads cannot be started.
+    #[error("cannot start the ledger's threads")]
+    Threads(#[source] std::io::Error),
+    /// Whoever runs this process may not act on it.
+    #[error(
+        "this process runs as uid {uid}, the store belongs to uid {owner_uid}; run it as that user"
+    )]
+    ForeignUid {
+        /// Who we are.
+        uid: u32,
+        /// Whose it is.
+        owner_uid: u32,
+    },
+    /// The sealing keys are not in order.
+    #[error("cannot open the sealing keys in `{}`", path.display())]
+    Sealing {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: SealingKeysError,
+    },
+}
+
+/// Why an act is not on record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActError {
+    /// The ledger does not take it.
+    #[error("the ledger does not take it")]
+    Append(#[from] AppendError),
+    /// It does not fit a record.
+    #[error("the record does not fit")]
+    TooLarge(#[from] EntryTooLarge),
+    /// The ledger ended before it answered.
+    #[error("the ledger ended before it answered")]
+    Ended,
+}
+
+/// What is done to a store, by its operators or by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Act {
+    /// The environment was made.
+    Init,
+    /// A server began to serve.
+    Started,
+    /// A server ended in order.
+    Stopped,
+    /// Configuration, keys, certificates were read again.
+    ConfigReloaded,
+    /// A key was made, to end at that many seconds since the Unix epoch.
+    KeyIssued {
+        /// Its id.
+        id: KeyId,
+        /// When it ends.
+        expires_s: u64,
+    },
+    /// A key was replaced.
+    KeyRotated {
+        /// Its id.
+        id: KeyId,
+        /// What replaces it.
+        successor: KeyId,
+    },
+    /// A key was ended.
+    KeyRevoked {
+        /// Its id.
+        id: KeyId,
+    },
+    /// A model was added.
+    ModelAdded(Shelved),
+    /// A model was removed.
+    ModelRemoved(Shelved),
+    /// A model was put into service.
+    ModelLoaded(Shelved),
+    /// A model was taken out of service.
+    ModelUnloaded(Shelved),
+    /// The sealed part of a record was opened.
+    EvidenceOpened {
+        /// Whose.
+        decision: DecisionId,
+    },
+}
+
+impl Act {
+    fn recorded(&self) -> RecordedAct<'static> {
+        let of_key = |kind, id: &KeyId| {
+            let mut act = RecordedAct::new(kind);
+            act.resource = Some(id.to_string().into());
+            act
+        };
+        match self {
+            Self::Init => RecordedAct::new(ActKind::Init),
+            Self::Started => RecordedAct::new(ActKind::Started),
+            Self::Stopped => RecordedAct::new(ActKind::Stopped),
+            Self::ConfigReloaded => RecordedAct::new(ActKind::ConfigReloaded),
+            Self::KeyIssued { id, expires_s } => {
+                let mut act = of_key(ActKind::KeyIssued, id);
+                act.to_ns = Some(expires_s.saturating_mul(bartizan_core::clock::NS_PER_S));
+                act
+            }
+            Self::KeyRotated { id, successor } => {
+                let mut act = of_key(ActKind::KeyRotated, id);
+                act.reason = Some(format!("replaced by {successor}").into());
+                act
+            }
+            Self::KeyRevoked { id } => of_key(ActKind::KeyRevoked, id),
+            Self::ModelAdded(shelved) => of_model(ActKind::ModelAdded, shelved),
+            Self::ModelRemoved(shelved) => of_model(ActKind::ModelRemoved, shelved),
+            Self::ModelLoaded(shelved) => of_model(ActKind::ModelLoaded, shelved),
+            Self::ModelUnloaded(shelved) => of_model(ActKind::ModelUnloaded, shelved),
+            Self::EvidenceOpened { decision } => {
+                let mut act = RecordedAct::new(ActKind::EvidenceOpened);
+                act.resource = Some(decision.to_string().into());
+                act
+            }
+        }
+    }
+}
+
+fn of_model(kind: ActKind, shelved: &Shelved) -> RecordedAct<'static> {
+    let mut act = RecordedAct::new(kind);
+    act.resource = Some(format!("{}/{}", shelved.name, shelved.version).into());
+    act.model = Some(ModelRef {
+        name: shelved.name.to_string().into(),
+        version: shelved.version.0.get(),
+        digest: shelved.entry.model,
+    });
+    act.digests.contract = Some(shelved.entry.contract);
+    act.bytes = Some(shelved.entry.model_bytes);
+    act
+}
+
+/// An open store. Dropping it makes durable what waits, ends the log's threads, and gives the
+/// lock back, in this order.
+pub(crate) struct Store {
+    appender: Appender,
+    // Held for its threads alone.
+    _log: RunningLog,
+    sealing: SealingKeys,
+    clock: Arc<dyn Clock>,
+    is_volatile: bool,
+    environment: String,
+    replica: String,
+    // Last, so that it is dropped last.
+    _lock: StoreLock,
+}
+
+impl Store {
+    /// Locks the store of `environment` and opens its log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn open(environment: &Environment, world: &World) -> Result<Self, StoreError> {
+        let path = environment.store_dir();
+        let files = FileDisk::create(&path).map_err(failed("open", &path))?;
+        let lock = files.lock().map_err(|error| match error {
+            LockError::Held { pid } => StoreError::Held { pid },
+            error @ LockError::Io(_) => StoreError::Lock(error),
+        })?;
+        let ledger = &environment.config().ledger;
+        let disk: Arc<dyn Disk> = match ledger.disk {
+            LedgerDisk::File => Arc::new(files),
+            LedgerDisk::Memory => Arc::new(MemDisk::new()),
+        };
+        let config = LogConfig {
+            segment_bytes: ledger.segment_bytes,
+            queue_records_max: ledger.queue_records_max as usize,
+            queue_bytes_max: usize::try_from(ledger.queue_bytes_max).unwrap_or(usize::MAX),
+            volatile_allowed: ledger.volatile,
+            ..LogConfig::new(environment.origin())
+        };
+        let opened = Log::open(disk, &config, (world.clock_not_before)(0));
+        let (log, recovery) = opened.map_err(|source| StoreError::Log { path, source })?;
+        // From here on no stamp is older than the log's last record.
+        let clock = (world.clock_not_before)(recovery.last_wall_ns.unwrap_or(0));
+        let sealing = sealing_keys(environment, world, clock.now().day())?;
+        let names = &environment.config().environment;
+        let log = log.start().map_err(StoreError::Threads)?;
+        let store = Self {
+            appender: log.appender(),
+            _log: log,
+            sealing,
+            clock,
+            is_volatile: matches!(recovery.kind, DiskKind::Volatile(_)),
+            environment: names.name.to_string(),
+            replica: names.replica.to_string(),
+            _lock: lock,
+        };
+        store.tell(&recovery, &*world.entropy);
+        Ok(store)
+    }
+
+    /// Logs what opening found, and records a recovery.
+    fn tell(&self, recovery: &Recovery, entropy: &dyn Entropy) {
+        info!(
+            records = recovery.n_records,
+            segments = recovery.n_segments,
+            volatile = self.is_volatile,
+            "ledger.log.opened"
+        );
+        if recovery.torn_bytes == 0 {
+            return;
+        }
+        warn!(bytes = recovery.torn_bytes, "ledger.log.recovered");
+        let mut act = RecordedAct::new(ActKind::Recovered);
+        act.bytes = Some(recovery.torn_bytes);
+        if let Err(error) = self.append(act, entropy) {
+            warn!(error = %crate::log::Chain(&error), "ledger.recovery.unrecorded");
+        }
+    }
+
+    /// The way into the log.
+    pub(crate) fn appender(&self) -> Appender {
+        self.appender.clone()
+    }
+
+    /// What seals payloads now.
+    pub(crate) fn sealer(&self) -> Arc<Sealer> {
+        self.sealing.sealer()
+    }
+
+    /// Makes the sealing keys of today and tomorrow where they are missing; says whether it did.
+    ///
+    /// # Errors
+    /// [`SealingKeysError`]; sealing goes on with the keys there are.
+    pub(crate) fn maintain(&self) -> Result<bool, SealingKeysError> {
+        let before = self.sealer();
+        self.sealing.maintain(self.clock.now().day())?;
+        Ok(!Arc::ptr_eq(&before, &self.sealer()))
+    }
+
+    /// The clock, which never reads less than the log's last record.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// Whether records may be lost with the machine's power.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.is_volatile
+    }
+
+    /// Puts `act` of `caller` on record and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`ActError`]; the act is then not on record.
+    pub(crate) fn record(
+        &self,
+        caller: &Principal,
+        act: &Act,
+        entropy: &dyn Entropy,
+    ) -> Result<Receipt, ActError> {
+        let mut recorded = act.recorded();
+        recorded.principal = Some(caller.pseudonym);
+        recorded.proof = Some(caller.proof.describe().into());
+        self.append(recorded, entropy)
+    }
+
+    /// Ends the log under the store's feet, as a disk that fails does.
+    #[cfg(test)]
+    pub(super) fn stop_log(&mut self) {
+        let config = LogConfig { volatile_allowed: true, ..LogConfig::new("other") };
+        let opened = Log::open(Arc::new(MemDisk::new()), &config, self.clock.clone());
+        self._log = opened.unwrap().0.start().unwrap();
+    }
+
+    fn append(&self, act: RecordedAct<'_>, entropy: &dyn Entropy) -> Result<Receipt, ActError> {
+        let at = self.clock.now();
+        let record = Record {
+            id: DecisionId::new(at.wall_ns, random(entropy)),
+            at,
+            environment: self.environment.as_str().into(),
+            replica: self.replica.as_str().into(),
+            volatile: self.is_volatile,
+            body: Body::Act(Box::new(act)),
+        };
+        let entry = Entry::new(record.encode(), Vec::new(), EntryClass::Reserved)?;
+        let (done, receipt) = mpsc::sync_channel(1);
+        let answer = Box::new(move |outcome| {
+            // Whoever waited has gone; the record stands all the same.
+            let _unheard = done.send(outcome);
+        });
+        self.appender.append(entry, answer)?;
+        Ok(receipt.recv().map_err(|_| ActError::Ended)??)
+    }
+}
+
+fn sealing_keys(
+    environment: &Environment,
+    world: &World,
+    today: u32,
+) -> Result<SealingKeys, StoreError> {
+    let path = environment.keys_dir();
+    let disk = FileDisk::open(&path).map_err(failed("open", &path))?;
+    let sealing = SealingKeys::open(Arc::new(disk), world.entropy.clone(), today)
+        .map_err(|source| StoreError::Sealing { path, source })?;
+    if 0 < sealing.n_damaged() {
+        warn!(slots = sealing.n_damaged(), "ledger.sealing-keys.damaged");
+    }
+    Ok(sealing)
+}
+
+/// Who this process is to the store of `environment`.
+///
+/// # Errors
+/// [`StoreError::ForeignUid`] unless it runs as the store's owner or root.
+pub(super) fn local_principal(
+    environment: &Environment,
+    ring: &KeyRing,
+) -> Result<Principal, StoreError> {
+    let path = environment.store_dir();
+    let owner_uid = std::fs::metadata(&path).map_err(failed("read", &path))?.uid();
+    let uid = rustix::process::geteuid().as_raw();
+    let peer = LocalPeer { uid, owner_uid, pseudonym: ring.local_pseudonym(uid) };
+    let permit = permit_local(peer).map_err(|_| StoreError::ForeignUid { uid, owner_uid })?;
+    Ok(permit.principal().clone())
+}

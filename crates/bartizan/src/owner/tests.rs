@@ -1,0 +1,363 @@
+//! Every recording verb, with the server down (the lock is free, the verb takes it) and up (the
+//! owner is reached through its socket): the same outcome, the same act on record.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bartizan_access::{KeyId, ModelScope, Scopes};
+use bartizan_core::{Clock, ClockSource, Digest, Stamp};
+use bartizan_gateway::Admin as _;
+use bartizan_ledger::{ActKind, Body, FileDisk, Reader, Record};
+
+use super::operation::{
+    DecisionText, EvidenceOpen, KeyIssue, KeyRevoke, KeyRotate, ModelAdd, ModelRef, ModelRow,
+};
+use super::reach::{Reach, ReachError};
+use super::*;
+use crate::admin::handler::Handler;
+use crate::answer::Answer;
+use crate::config::Config;
+use crate::environment::Plan;
+use crate::models::prepare::{self, Brought};
+use crate::testing::{CountingEntropy, TempDir};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+const NOW_NS: u64 = 1_795_564_800_000_000_000;
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Stamp {
+        let source = ClockSource::Simulated;
+        Stamp { wall_ns: NOW_NS, raw_ns: NOW_NS, mono_ns: 1, source, error_ns: 0 }
+    }
+}
+
+fn world() -> World {
+    World {
+        clock_not_before: Arc::new(|_| Arc::new(FixedClock)),
+        entropy: Arc::new(CountingEntropy::default()),
+    }
+}
+
+/// Whether a server owns the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    Down,
+    Up,
+}
+
+/// An environment, and where `Up` an owner that serves its socket as the gateway does.
+struct Setup {
+    dir: TempDir,
+    world: World,
+    owner: Option<Arc<Owner>>,
+    published: Arc<AtomicUsize>,
+}
+
+impl Setup {
+    fn new(server: Server) -> Self {
+        let (dir, world) = (TempDir::new(), world());
+        let mut config = Config::default();
+        config.ledger.volatile = true;
+        config.ledger.segment_bytes = 1024 * 1024;
+        let plan = Plan {
+            config,
+            tls_lifetime_s: 60,
+            now_s: NOW_NS / 1_000_000_000,
+            entropy: &*world.entropy,
+        };
+        let root = dir.path().join("env");
+        Environment::make(&root, &plan).unwrap();
+        let mut setup = Self { dir, world, owner: None, published: Arc::default() };
+        if server == Server::Up {
+            setup.serve();
+        }
+        setup
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("env")
+    }
+
+    fn serve(&mut self) {
+        let environment = Environment::open(&self.root()).unwrap();
+        let socket = environment.socket();
+        let owner = Arc::new(Owner::take(environment, self.world.clone()).unwrap());
+        let published = self.published.clone();
+        let faults = owner.serve(Box::new(move |_| {
+            published.fetch_add(1, Ordering::Relaxed);
+        }));
+        assert!(faults.is_empty(), "{faults:?}");
+        let listener = UnixListener::bind(socket).unwrap();
+        let weak = Arc::downgrade(&owner);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Some(owner) = weak.upgrade() else { return };
+                answer(stream.unwrap(), &Handler(owner));
+            }
+        });
+        self.owner = Some(owner);
+    }
+
+    fn perform(&self, operation: &Operation) -> Result<Outcome, ReachError> {
+        Reach::open(&self.root(), &self.world)?.perform(operation)
+    }
+
+    fn issue(&self) -> KeyId {
+        match self.perform(&issue()).unwrap() {
+            Outcome::Key(new) => new.id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Stages an example as `bartizan model add` does.
+    fn stage(&self, example: &str) -> ModelAdd {
+        let folder = Path::new(EXAMPLES).join(example);
+        let bounds = Config::default().models;
+        let brought = Brought {
+            model: &folder.join("model.onnx"),
+            contract: Some(&folder.join("contract.toml")),
+            reference: None,
+        };
+        let files = prepare::prepare(&brought, &bounds).unwrap().files;
+        let repository = Repository::new(self.root().join("models"), bounds.file_bytes_max);
+        ModelAdd {
+            name: "cancer".parse().unwrap(),
+            version: None,
+            staged: repository.stage(&files, &*self.world.entropy).unwrap(),
+            model: Digest::of(&files.model),
+            contract: Digest::of(&files.contract),
+        }
+    }
+
+    fn add(&self) -> ModelRow {
+        match self.perform(&Operation::ModelAdd(self.stage("cancer-logistic"))).unwrap() {
+            Outcome::Model(row) => row,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The acts on record, oldest first.
+    fn acts(&self) -> Vec<ActKind> {
+        let disk = FileDisk::open(self.root().join("store")).unwrap();
+        let Ok(reader) = Reader::open(Arc::new(disk)) else { return Vec::new() };
+        let kind = |leaf: &[u8]| match Record::decode(leaf).unwrap().body {
+            Body::Act(act) => Some(act.kind),
+            Body::Decision(_) | Body::Tally(_) => None,
+        };
+        reader.entries().filter_map(|entry| kind(&entry.unwrap().leaf)).collect()
+    }
+}
+
+/// What the gateway does with a request on the socket, without its HTTP library.
+fn answer(mut stream: std::os::unix::net::UnixStream, handler: &Handler) {
+    let mut bytes = Vec::new();
+    let (operation, body) = loop {
+        let mut chunk = [0; 4096];
+        let n = stream.read(&mut chunk).unwrap();
+        if n == 0 {
+            return; // a probe
+        }
+        bytes.extend_from_slice(&chunk[..n]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let len = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        if body.len() < len.parse().unwrap() {
+            continue;
+        }
+        let path = head.strip_prefix("POST /admin/v1/").unwrap().split(' ').next().unwrap();
+        break (path.to_owned(), body.to_owned());
+    };
+    let caller = handler.0.local_principal().unwrap();
+    let reply = handler.perform(&caller, &operation, body.as_bytes());
+    let head =
+        format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n\r\n", reply.status, reply.body.len());
+    stream.write_all(&[head.as_bytes(), &reply.body].concat()).unwrap();
+}
+
+fn issue() -> Operation {
+    let principal = "team/a".parse().unwrap();
+    Operation::KeyIssue(KeyIssue {
+        principal,
+        scopes: Scopes::inference(ModelScope::All),
+        ttl_s: 3_600,
+    })
+}
+
+fn one(row: &ModelRow) -> ModelRef {
+    ModelRef { name: row.name.clone(), version: row.version }
+}
+
+type Prepare = fn(&Setup) -> Operation;
+
+/// Operation, the act that must be on record for it, and whether a server must have published.
+fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
+    vec![
+        ("key-issue", |_| issue(), Some(ActKind::KeyIssued)),
+        (
+            "key-rotate",
+            |setup| Operation::KeyRotate(KeyRotate { id: setup.issue(), overlap_s: 60 }),
+            Some(ActKind::KeyRotated),
+        ),
+        (
+            "key-revoke",
+            |setup| Operation::KeyRevoke(KeyRevoke { id: setup.issue() }),
+            Some(ActKind::KeyRevoked),
+        ),
+        ("key-list", |_| Operation::KeyList, None),
+        (
+            "model-add",
+            |setup| Operation::ModelAdd(setup.stage("cancer-logistic")),
+            Some(ActKind::ModelAdded),
+        ),
+        (
+            "model-remove",
+            |setup| Operation::ModelRemove(one(&setup.add())),
+            Some(ActKind::ModelRemoved),
+        ),
+        ("model-load", |setup| Operation::ModelLoad(one(&setup.add())), Some(ActKind::ModelLoaded)),
+        (
+            "model-unload",
+            |setup| Operation::ModelUnload(one(&setup.add())),
+            Some(ActKind::ModelUnloaded),
+        ),
+        ("model-list", |_| Operation::ModelList, None),
+        (
+            "evidence-open",
+            |_| {
+                let decision = "018f6d2c-5b1e-7c3a-9f00-0123456789ab".parse().unwrap();
+                Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) })
+            },
+            Some(ActKind::EvidenceOpened),
+        ),
+    ]
+}
+
+/// O1 and O2 for every operation there is, both ways.
+#[test]
+fn every_verb_works_with_the_server_up_and_down() {
+    let rows = table();
+    let named: Vec<_> = rows.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(named, Operation::NAMES, "the table must have every operation");
+    for (name, prepare, act) in rows {
+        let mut outcomes = Vec::new();
+        for server in [Server::Down, Server::Up] {
+            let setup = Setup::new(server);
+            let operation = prepare(&setup);
+            let (acts, published) = (setup.acts(), setup.published.load(Ordering::Relaxed));
+            let outcome = setup.perform(&operation).unwrap();
+            let mut expected = acts;
+            expected.extend(act);
+            assert_eq!(setup.acts(), expected, "{name} {server:?}");
+            let changes = !matches!(name, "key-list" | "model-list" | "evidence-open");
+            let goes_live = server == Server::Up && changes;
+            let now = setup.published.load(Ordering::Relaxed);
+            assert_eq!(published < now, goes_live, "{name} {server:?}");
+            outcomes.push(std::mem::discriminant(&outcome));
+        }
+        assert_eq!(outcomes[0], outcomes[1], "{name}: another outcome with the server up");
+    }
+}
+
+/// The same refusals and the same conclusions, both ways, and nothing on record for them.
+#[test]
+fn what_is_refused_is_refused_both_ways_and_leaves_no_record() {
+    let absent = ModelRef { name: "none".parse().unwrap(), version: ModelVersion::FIRST };
+    for server in [Server::Down, Server::Up] {
+        let setup = Setup::new(server);
+        let mut too_long = issue();
+        if let Operation::KeyIssue(issue) = &mut too_long {
+            issue.ttl_s = u64::MAX;
+        }
+        let mut other = setup.stage("cancer-logistic");
+        other.model = Digest::of(b"other");
+        let before = setup.acts();
+        for operation in [
+            too_long,
+            Operation::KeyRevoke(KeyRevoke { id: "abcdefGH0123".parse().unwrap() }),
+            Operation::ModelLoad(absent.clone()),
+            Operation::ModelRemove(absent.clone()),
+            Operation::ModelAdd(other),
+        ] {
+            let error = setup.perform(&operation).unwrap_err();
+            assert_eq!(error.answer(), Answer::No, "{server:?} {operation:?}: {error}");
+            assert!(!error.to_string().is_empty());
+        }
+        assert_eq!(setup.acts(), before, "{server:?}");
+    }
+}
+
+/// What a server does to keys and models lasts: the next owner finds it.
+#[test]
+fn what_was_done_with_the_server_up_is_there_when_it_is_down() {
+    let mut setup = Setup::new(Server::Up);
+    let (id, row) = (setup.issue(), setup.add());
+    let live = setup.owner.as_ref().unwrap().live();
+    assert_eq!(live.models.len(), 1);
+    setup.perform(&Operation::KeyRevoke(KeyRevoke { id })).unwrap();
+    setup.owner = None;
+    // The socket's thread may still hold the owner for the request that it just answered.
+    let Outcome::Keys { keys } = setup.perform(&Operation::KeyList).unwrap() else {
+        panic!("not a list")
+    };
+    assert_eq!((keys[0].id, keys[0].state.as_str()), (id, "revoked"));
+    let Outcome::Models { models } = setup.perform(&Operation::ModelList).unwrap() else {
+        panic!("not a list")
+    };
+    assert_eq!(models, [ModelRow { receipt: None, ..row }]);
+}
+
+/// O1.
+#[test]
+fn a_store_has_one_owner_at_a_time() {
+    let setup = Setup::new(Server::Down);
+    let take = || Owner::take(Environment::open(&setup.root()).unwrap(), setup.world.clone());
+    let first = take().unwrap();
+    assert!(matches!(take(), Err(TakeError::Store(StoreError::Held { .. }))));
+    drop(first);
+    assert!(take().is_ok());
+}
+
+/// O2: where the act cannot be recorded, nothing changes.
+#[test]
+fn an_act_that_cannot_be_recorded_is_not_done() {
+    let setup = Setup::new(Server::Down);
+    let id = setup.issue();
+    let environment = Environment::open(&setup.root()).unwrap();
+    let mut owner = Owner::take(environment, setup.world.clone()).unwrap();
+    let caller = owner.local_principal().unwrap();
+    owner.store.stop_log();
+    let error = owner.perform(&caller, &Operation::KeyRevoke(KeyRevoke { id })).unwrap_err();
+    assert_eq!(error.kind(), Refused::Unrecordable, "{error}");
+    let Ok(Outcome::Keys { keys }) = owner.perform(&caller, &Operation::KeyList) else {
+        panic!("not a list")
+    };
+    assert_eq!(keys[0].state, "live");
+    drop(owner);
+    let Outcome::Keys { keys } = setup.perform(&Operation::KeyList).unwrap() else {
+        panic!("not a list")
+    };
+    assert_eq!(keys[0].state, "live", "nor on disk");
+}
+
+/// The two example models together are more than the first alone.
+#[test]
+fn models_beyond_the_memory_limit_are_refused() {
+    let mut setup = Setup::new(Server::Up);
+    setup.add();
+    let owner = setup.owner.take().unwrap();
+    let held: usize = owner.live().models.iter().map(|model| model.resident_bytes()).sum();
+    assert!(0 < held);
+    let error = OperationError::Memory {
+        name: "a".parse().unwrap(),
+        version: ModelVersion::FIRST,
+        bytes: 2,
+        limit_bytes: 1,
+    };
+    assert_eq!(error.kind(), Refused::Conflict);
+    assert!(error.to_string().contains("models.resident_bytes_max"));
+}

@@ -1,0 +1,7 @@
+//! Values as text for people.
+
+pub(crate) mod progress;
+pub(crate) mod record;
+pub(crate) mod table;
+pub(crate) mod tensor;
+pub(crate) mod time;
