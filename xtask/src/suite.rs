@@ -152,9 +152,14 @@ fn fuzz(report: &mut Report) {
     for name in names {
         report.step(&format!("fuzz {name}"), || {
             say(&format!("for {FUZZ_S} s"));
+            // What it finds goes into the cache; what is worth keeping is added by hand.
+            let found = venv::cache()?.join("fuzz").join(&name);
+            fs::create_dir_all(&found)?;
             let mut command = Command::new("cargo");
-            command.args(["+nightly", "fuzz", "run", &name, "--"]);
-            command.arg(format!("-max_total_time={FUZZ_S}")).args(["-rss_limit_mb=2048"]);
+            command.args(["+nightly", "fuzz", "run", &name]).arg(&found);
+            command.arg(tree::root().join("fuzz/corpus").join(&name)).arg("--");
+            command.arg(format!("-max_total_time={FUZZ_S}")).arg("-rss_limit_mb=2048");
+            command.arg(format!("-artifact_prefix={}/crash-", found.display()));
             let success = command::run(command.current_dir(tree::root()))?;
             Ok(Counts { passed: u64::from(success), failed: u64::from(!success), skipped: 0 })
         });

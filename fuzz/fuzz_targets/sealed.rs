@@ -1,0 +1,4 @@
+//! Fuzz target `sealed`; see `src/targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bartizan_fuzz::targets::run("sealed", bytes));

@@ -1,0 +1,203 @@
+//! What each fuzz target does with its bytes: parse them, and hold what came of it to the
+//! parser's promise. A panic, or memory beyond the fuzzer's bound, is the finding.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bartizan_access::{KeyRing, Keys, MacKey};
+use bartizan_core::contract::ContractFile;
+use bartizan_core::disk::{Disk, DiskFile};
+use bartizan_core::predictor::Dim;
+use bartizan_core::{
+    Clock, ClockSource, Contract, Datatype, DecisionId, Entropy, EnvName, Predictor, Signature,
+    Stamp, Tensor, TensorSpec, Values,
+};
+use bartizan_ledger::{Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal};
+use bartizan_wire::{Limits, oip};
+
+/// A target: its name, which is its folder in the corpus, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("contract", contract),
+    ("key_book", key_book),
+    ("key_text", key_text),
+    ("oip", oip_body),
+    ("onnx", onnx),
+    ("parquet", parquet),
+    ("receipt", receipt),
+    ("record", record),
+    ("sealed", sealed),
+    ("wal", wal_recovery),
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// Where there is none, or where it found something.
+pub fn run(name: &str, bytes: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a known target");
+    target(bytes);
+}
+
+/// Chance that has none: the same bytes every time.
+struct Fixed;
+
+impl Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+impl Clock for Fixed {
+    fn now(&self) -> Stamp {
+        let wall_ns = 1_795_564_800_000_000_000;
+        let source = ClockSource::Simulated;
+        Stamp { wall_ns, raw_ns: wall_ns, mono_ns: 1, source, error_ns: 0 }
+    }
+}
+
+/// A contract as its owner writes it: what is valid is also valid when written again.
+fn contract(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(file) = toml::from_str::<ContractFile>(text) else { return };
+    if let Ok(contract) = Contract::new(file, bytes) {
+        let written = toml::to_string(contract.file()).expect("a contract can be written");
+        let again: ContractFile = toml::from_str(&written).expect("what was written can be read");
+        assert!(again == *contract.file(), "a contract changed on its way");
+    }
+}
+
+fn mac_key() -> MacKey {
+    MacKey::from_bytes(&[7; MacKey::LEN]).expect("a key of the right length")
+}
+
+/// A stored key book: nothing that we did not seal is taken.
+fn key_book(bytes: &[u8]) {
+    if let Ok(keys) = Keys::from_bytes(bytes, mac_key()) {
+        assert!(keys.to_bytes() == bytes, "a book has two forms");
+    }
+}
+
+/// The text of a key that nobody was given.
+fn key_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let name: EnvName = "dev".parse().expect("a valid name");
+    let ring: KeyRing = Keys::new(name, mac_key()).ring();
+    assert!(ring.authenticate(text, 1).is_err(), "an empty ring let {text:?} in");
+}
+
+/// The body of an inference request: its tensors keep their promise.
+fn oip_body(bytes: &[u8]) {
+    match oip::parse_infer(bytes, &Limits::default()) {
+        Ok(request) => {
+            for tensor in &request.inputs {
+                let n_claimed: u64 = tensor.shape().iter().product();
+                assert_eq!(n_claimed, tensor.values().len() as u64, "shape and values differ");
+            }
+        }
+        Err(error) => assert!(!error.message.is_empty(), "an error without a reason"),
+    }
+}
+
+/// A model file. What loads answers a row of zeroes, or says why it cannot.
+fn onnx(bytes: &[u8]) {
+    let limits = bartizan_engine::LoadLimits {
+        file_bytes_max: 1 << 20,
+        resident_bytes_max: 16 << 20,
+        run_bytes_max: 16 << 20,
+    };
+    if let Ok(model) = bartizan_engine::native::load(bytes, &limits) {
+        assert!(model.resident_bytes() <= 32 << 20, "a small file became a large model");
+        if let Some(row) = zeroes(model.signature())
+            && let Ok(outputs) = model.predict(&row)
+        {
+            assert_eq!(outputs.len(), model.signature().outputs.len(), "an output is missing");
+        }
+    }
+}
+
+/// One row of zeroes for a model of floats, where it is of a sane size.
+fn zeroes(signature: &Signature) -> Option<Vec<Tensor>> {
+    let tensor = |spec: &TensorSpec| {
+        let dims = spec.shape.iter().map(|dim| match dim {
+            Dim::Fixed(n) => *n,
+            Dim::Any => 1,
+        });
+        let shape: Vec<u64> = dims.collect();
+        let n = shape.iter().try_fold(1_u64, |n, dim| n.checked_mul(*dim))?;
+        if spec.datatype != Datatype::Fp32 || 1 << 16 < n {
+            return None;
+        }
+        Tensor::new(spec.name.as_str(), shape, Values::Fp32(vec![0.0; n as usize])).ok()
+    };
+    signature.inputs.iter().map(tensor).collect()
+}
+
+/// A file of rows.
+fn parquet(bytes: &[u8]) {
+    let name = format!("bartizan-fuzz-{}-{:?}", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).expect("a temporary file can be written");
+    let limits = bartizan_vet::read::ReadLimits {
+        file_bytes_max: 1 << 20,
+        rows_max: 1 << 16,
+        columns_max: 256,
+        decoded_bytes_max: 16 << 20,
+        page_bytes_max: 4 << 20,
+        ..Default::default()
+    };
+    let outcome = bartizan_vet::read::read(&path, &limits);
+    std::fs::remove_file(&path).expect("a temporary file can be removed");
+    if let Ok(rows) = outcome {
+        assert!(rows.n_rows <= 1 << 16, "more rows than the limit");
+    }
+}
+
+/// A receipt's text: what is read is written the same.
+fn receipt(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(receipt) = text.parse::<Receipt>() {
+        assert_eq!(receipt.to_string(), text, "a receipt has two forms");
+    }
+}
+
+/// A record's bytes: what is read can be shown, and reads the same when written.
+fn record(bytes: &[u8]) {
+    if let Ok(record) = Record::decode(bytes) {
+        let _ = record.to_json();
+        let written = record.encode();
+        let again = Record::decode(&written).expect("what was written can be read");
+        assert!(again == record, "a record changed on its way");
+    }
+}
+
+/// A sealed payload that we did not seal.
+fn sealed(bytes: &[u8]) {
+    let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+    let keys = SealingKeys::open(disk, Arc::new(Fixed), 20_781).expect("keys can be made");
+    let outcome = keys.sealer().open(DecisionId::new(1, [0; 10]), bytes);
+    assert!(outcome.is_err(), "bytes that nobody sealed were opened");
+}
+
+/// A log's only segment after any accident: opening it never panics, and what it accepts also
+/// verifies.
+fn wal_recovery(bytes: &[u8]) {
+    let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+    let mut file: Box<dyn DiskFile> =
+        disk.open(&wal::segment_name(0), true).expect("memory can be written");
+    file.write_at(bytes, 0).expect("memory can be written");
+    drop(file);
+    let look =
+        |disk: &dyn Disk, scope| verify(disk, None, scope, &mut |_, _| ControlFlow::Continue(()));
+    let before = look(&*disk, Scope::Closed);
+    let config = LogConfig { volatile_allowed: true, ..LogConfig::new("fuzz/local/r1") };
+    if Log::open(disk.clone(), &config, Arc::new(Fixed)).is_ok() {
+        let after = look(&*disk, Scope::Closed).expect("an open log can be read");
+        assert!(after.torn_tail.is_none(), "recovery left a torn tail");
+        if let Ok(before) = before {
+            assert!(before.n_records <= after.n_records, "recovery lost a whole record");
+        }
+    }
+}
