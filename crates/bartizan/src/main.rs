@@ -28,7 +28,7 @@ use cmd::{Failure, Place};
 
 /// The secure environment around a machine-learning model
 #[derive(Debug, Parser)]
-#[command(name = "bartizan", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "bartizan", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 yes, 1 no (we looked), 2 usage, 3 unknown (we could not look)."
 )]

@@ -406,7 +406,7 @@ fn names<T: FromStr>(folder: &Path) -> Result<Vec<T>, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{CountingEntropy, TempDir};
+    use crate::testing::{SeededEntropy, TempDir};
 
     fn shelved(version: u32, files: &Files) -> Shelved {
         let entry = Entry {
@@ -429,7 +429,7 @@ mod tests {
     fn a_version_is_added_read_changed_in_state_and_removed() {
         let dir = TempDir::new();
         let repository = Repository::new(dir.path().to_owned(), 5);
-        let (files, entropy) = (some_files(), CountingEntropy::default());
+        let (files, entropy) = (some_files(), SeededEntropy::default());
         assert_eq!(repository.list().unwrap(), []);
         let staged = repository.stage(&files, &entropy).unwrap();
         assert_eq!(repository.list().unwrap(), [], "what is staged is not there yet");
@@ -451,7 +451,7 @@ mod tests {
     fn a_version_that_is_there_is_never_replaced() {
         let dir = TempDir::new();
         let repository = Repository::new(dir.path().to_owned(), 5);
-        let (files, entropy) = (some_files(), CountingEntropy::default());
+        let (files, entropy) = (some_files(), SeededEntropy::default());
         let name = "fraud".parse().unwrap();
         assert_eq!(repository.free_version(&name, None).unwrap(), ModelVersion::FIRST);
         for version in [1, 7] {
@@ -475,7 +475,7 @@ mod tests {
     fn a_file_that_was_changed_after_it_was_added_is_refused() {
         let dir = TempDir::new();
         let repository = Repository::new(dir.path().to_owned(), 5);
-        let (files, entropy) = (some_files(), CountingEntropy::default());
+        let (files, entropy) = (some_files(), SeededEntropy::default());
         let one = shelved(1, &files);
         let staged = repository.stage(&files, &entropy).unwrap();
         repository.adopt(&staged, &one).unwrap();

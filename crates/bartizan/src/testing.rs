@@ -1,7 +1,7 @@
 //! What several test modules of the roof need.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A folder of its own, removed with the value.
 pub(crate) struct TempDir(PathBuf);
@@ -26,15 +26,19 @@ impl Drop for TempDir {
     }
 }
 
-/// Randomness that counts: never the same twice, always the same in the same order.
+/// Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014).
 #[derive(Default)]
-pub(crate) struct CountingEntropy(AtomicU32);
+pub(crate) struct SeededEntropy(AtomicU64);
 
-impl bartizan_core::Entropy for CountingEntropy {
+impl bartizan_core::Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(4) {
-            let n = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-            chunk.copy_from_slice(&n[..chunk.len()]);
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        for chunk in bytes.chunks_mut(8) {
+            let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^= mixed >> 31;
+            chunk.copy_from_slice(&mixed.to_le_bytes()[..chunk.len()]);
         }
     }
 }

@@ -215,7 +215,7 @@ fn missing_mismatched_and_exposed_certificates_are_named() {
 fn the_schema_manual_and_completions_are_made() {
     let dir = TempDir::new();
     let (schema, _) = expect(&dir.0, &["config", "schema"], 0);
-    assert!(schema.starts_with("{\n  \"$schema\""), "{schema}");
+    assert!(schema.contains("\"$schema\"") && schema.trim_end().ends_with('}'), "{schema}");
     for (shell, part) in
         [("bash", "_bartizan()"), ("zsh", "#compdef bartizan"), ("fish", "complete -c bartizan")]
     {

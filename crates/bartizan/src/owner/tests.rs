@@ -22,7 +22,7 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::environment::Plan;
 use crate::models::prepare::{self, Brought};
-use crate::testing::{CountingEntropy, TempDir};
+use crate::testing::{SeededEntropy, TempDir};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const NOW_NS: u64 = 1_795_564_800_000_000_000;
@@ -39,7 +39,7 @@ impl Clock for FixedClock {
 fn world() -> World {
     World {
         clock_not_before: Arc::new(|_| Arc::new(FixedClock)),
-        entropy: Arc::new(CountingEntropy::default()),
+        entropy: Arc::new(SeededEntropy::default()),
     }
 }
 
@@ -108,10 +108,8 @@ impl Setup {
     }
 
     fn issue(&self) -> KeyId {
-        match self.perform(&issue()).unwrap() {
-            Outcome::Key(new) => new.id,
-            other => panic!("{other:?}"),
-        }
+        let Outcome::Key(new) = self.perform(&issue()).unwrap() else { panic!("no key") };
+        new.id
     }
 
     /// Stages an example as `bartizan model add` does.
@@ -135,10 +133,9 @@ impl Setup {
     }
 
     fn add(&self) -> ModelRow {
-        match self.perform(&Operation::ModelAdd(self.stage("cancer-logistic"))).unwrap() {
-            Outcome::Model(row) => row,
-            other => panic!("{other:?}"),
-        }
+        let operation = Operation::ModelAdd(self.stage("cancer-logistic"));
+        let Outcome::Model(row) = self.perform(&operation).unwrap() else { panic!("no model") };
+        row
     }
 
     /// The acts on record, oldest first.
@@ -301,9 +298,13 @@ fn what_was_done_with_the_server_up_is_there_when_it_is_down() {
     setup.perform(&Operation::KeyRevoke(KeyRevoke { id })).unwrap();
     setup.owner = None;
     // The socket's thread may still hold the owner for the request that it just answered.
-    let Outcome::Keys { keys } = setup.perform(&Operation::KeyList).unwrap() else {
-        panic!("not a list")
+    let list = loop {
+        match setup.perform(&Operation::KeyList) {
+            Err(ReachError::Call(_)) => {}
+            other => break other.unwrap(),
+        }
     };
+    let Outcome::Keys { keys } = list else { panic!("not a list") };
     assert_eq!((keys[0].id, keys[0].state.as_str()), (id, "revoked"));
     let Outcome::Models { models } = setup.perform(&Operation::ModelList).unwrap() else {
         panic!("not a list")

@@ -72,7 +72,7 @@ mod tests {
     fn values_keep_their_shortest_text() {
         let tensor = Tensor::new("p", vec![4], Values::Fp32(vec![0.1, 1.0, f32::NAN, -2.5e-8]));
         let tensor = tensor.unwrap();
-        assert_eq!(text(&tensor), "p FP32 [4]: 0.1, 1, NaN, -0.000000025");
+        assert_eq!(text(&tensor), "p FP32 [4]: 0.1, 1, NaN, -2.5e-8");
         assert_eq!(json(&tensor)["data"][2], "NaN");
         let bytes = Values::Bytes(vec![b"cat".to_vec(), vec![0xff]]);
         let tensor = Tensor::new("b", vec![2], bytes).unwrap();
