@@ -208,7 +208,7 @@ mod tests {
         Scopes { purposes: names(texts), may_assert, ..Scopes::inference(ModelScope::All) }
     }
 
-    /// S1 to S3 from both sides: the last good value, and each nearest bad one.
+    /// S1, S2 and S3 from both sides: the last good value, and each nearest bad one.
     #[test]
     fn scopes_that_could_mislead_or_never_work_are_refused() {
         let free = Obligations::default();
