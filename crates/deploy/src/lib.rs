@@ -1,5 +1,10 @@
-//! The network gate.
+//! The network gate: plan, check, explain, fix and render a private AKS inference environment.
 pub mod addr;
+pub mod check;
+pub mod drift;
+pub mod fix;
 pub mod plan;
 pub mod read;
 pub mod render;
+mod role;
+pub mod rules;

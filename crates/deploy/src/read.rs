@@ -18,7 +18,7 @@ mod value;
 mod yaml;
 
 pub use suggest::nearest;
-pub use value::to_value;
+pub use value::{of_value, to_value};
 
 use std::fmt;
 

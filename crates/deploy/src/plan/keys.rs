@@ -13,8 +13,8 @@ use crate::read::shape::{self, Key, Shape};
 const SUBNETS_MAX: usize = 3_000;
 /// Most peers of a virtual network (Azure's limit is 500, 1,000 with Virtual Network Manager).
 const PEERS_MAX: usize = 1_000;
-/// Most ranges in a list.
-const RANGES_MAX: usize = 4_096;
+/// Most ranges of one network.
+const RANGES_MAX: usize = 500;
 /// Most node pools of a cluster (AKS's limit is 100).
 const POOLS_MAX: usize = 100;
 /// Most nodes that a pool may claim; what AKS allows is a rule's question.
@@ -29,6 +29,7 @@ const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Key {
 }
 
 const RANGES: Shape = Shape::List(&Shape::Range, RANGES_MAX);
+const MANY_RANGES: Shape = Shape::List(&Shape::Range, 4_096);
 const TEXTS: Shape = Shape::List(&Shape::Text, 256);
 
 /// The shape of a plan.
@@ -101,7 +102,7 @@ pub static PLAN: Shape = Shape::Table(&[
     ),
     key(
         "authorizedIpRanges",
-        RANGES,
+        MANY_RANGES,
         "Who may reach a public API server; 0.0.0.0/32 alone means the cluster's own nodes only.",
     ),
     key(
@@ -141,7 +142,7 @@ const VNET: &[Key] = &[
     key("addressSpace", RANGES, "Its ranges."),
     key(
         "onPrem",
-        RANGES,
+        MANY_RANGES,
         "Ranges on premises that are routed to it. Absent: not known; [] means none.",
     ),
     key(

@@ -4,7 +4,34 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde_json::Value;
 
-use super::{Data, Node};
+use super::{Data, Entry, Node, Pos};
+
+/// A value as a tree that stands nowhere, keys sorted.
+pub fn of_value(value: &Value) -> Node {
+    let data = match value {
+        Value::Null => Data::Null,
+        Value::Bool(value) => Data::Bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Data::Int(number),
+            None => Data::Float(number.as_f64().unwrap_or(0.0)),
+        },
+        Value::String(text) => Data::Text(text.as_str().into()),
+        Value::Array(items) => Data::List(items.iter().map(of_value).collect()),
+        Value::Object(map) => {
+            let mut entries: Vec<Entry> = map
+                .iter()
+                .map(|(key, below)| Entry {
+                    key: key.as_str().into(),
+                    at: Pos::START,
+                    node: of_value(below),
+                })
+                .collect();
+            entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            Data::Map(entries)
+        }
+    };
+    Node::new(Pos::START, data)
+}
 
 /// The same value without places. A number that JSON cannot hold becomes `null`.
 pub fn to_value(node: &Node) -> Value {

@@ -1,21 +1,42 @@
-//! JSON and YAML text, byte-stable: keys sorted, two spaces, a newline at the end, whatever
-//! order `serde_json` was built with.
+//! JSON and YAML text, byte-stable: two spaces, a newline at the end. Rendered values have their
+//! keys sorted, whatever order `serde_json` was built with; a file that is written back keeps
+//! its own order.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// `value` as JSON.
+use crate::read::{Data, Entry, Node, of_value};
+
+/// `value` as JSON, keys sorted.
 pub fn json_text(value: &Value) -> String {
+    json_of(&of_value(value))
+}
+
+/// `value` as a YAML document in block style, keys sorted.
+pub fn yaml_text(value: &Value) -> String {
+    yaml_of(&of_value(value))
+}
+
+/// A tree as JSON, keys in their order.
+pub(crate) fn json_of(node: &Node) -> String {
     let mut out = String::new();
-    json(value, 0, &mut out);
+    json(node, 0, &mut out);
     out.push('\n');
     out
 }
 
-/// Entries in the order of their keys.
-pub(crate) fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries
+/// A tree as a YAML document, keys in their order. Text is quoted wherever YAML 1.1 or 1.2 could
+/// read anything but text.
+pub(crate) fn yaml_of(node: &Node) -> String {
+    let mut out = String::new();
+    match &node.data {
+        Data::Map(entries) if !entries.is_empty() => yaml_map(entries, 0, false, &mut out),
+        Data::List(items) if !items.is_empty() => yaml_list(items, 0, &mut out),
+        _ => {
+            yaml_scalar(node, &mut out);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 fn indent(depth: usize, out: &mut String) {
@@ -24,9 +45,13 @@ fn indent(depth: usize, out: &mut String) {
     }
 }
 
-fn json(value: &Value, depth: usize, out: &mut String) {
-    match value {
-        Value::Array(items) if !items.is_empty() => {
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn json(node: &Node, depth: usize, out: &mut String) {
+    match &node.data {
+        Data::List(items) if !items.is_empty() => {
             out.push_str("[\n");
             for (idx, item) in items.iter().enumerate() {
                 indent(depth + 1, out);
@@ -36,89 +61,94 @@ fn json(value: &Value, depth: usize, out: &mut String) {
             indent(depth, out);
             out.push(']');
         }
-        Value::Object(map) if !map.is_empty() => {
+        Data::Map(entries) if !entries.is_empty() => {
             out.push_str("{\n");
-            for (idx, (key, below)) in sorted(map).into_iter().enumerate() {
+            for (idx, entry) in entries.iter().enumerate() {
                 indent(depth + 1, out);
-                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push_str(&quoted(&entry.key));
                 out.push_str(": ");
-                json(below, depth + 1, out);
-                out.push_str(if idx + 1 < map.len() { ",\n" } else { "\n" });
+                json(&entry.node, depth + 1, out);
+                out.push_str(if idx + 1 < entries.len() { ",\n" } else { "\n" });
             }
             indent(depth, out);
             out.push('}');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        _ => scalar(node, out),
     }
 }
 
-/// `value` as a YAML document in block style. Text is quoted wherever YAML 1.1 or 1.2 could read
-/// anything but text.
-pub fn yaml_text(value: &Value) -> String {
-    let mut out = String::new();
-    match value {
-        Value::Object(map) if !map.is_empty() => yaml_map(map, 0, false, &mut out),
-        Value::Array(items) if !items.is_empty() => yaml_list(items, 0, &mut out),
-        scalar => {
-            yaml_scalar(scalar, &mut out);
-            out.push('\n');
-        }
+/// A value without parts, as JSON.
+fn scalar(node: &Node, out: &mut String) {
+    match &node.data {
+        Data::Null => out.push_str("null"),
+        Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Data::Int(number) => out.push_str(&number.to_string()),
+        Data::Float(number) => out.push_str(&Value::from(*number).to_string()),
+        Data::Text(text) => out.push_str(&quoted(text)),
+        Data::List(_) => out.push_str("[]"),
+        Data::Map(_) => out.push_str("{}"),
     }
-    out
 }
 
-fn yaml_map(map: &Map<String, Value>, depth: usize, is_first_inline: bool, out: &mut String) {
-    for (idx, (key, below)) in sorted(map).into_iter().enumerate() {
+fn yaml_map(entries: &[Entry], depth: usize, is_first_inline: bool, out: &mut String) {
+    for (idx, entry) in entries.iter().enumerate() {
         if 0 < idx || !is_first_inline {
             indent(depth, out);
         }
-        yaml_scalar(&Value::from(key.as_str()), out);
+        yaml_word(&entry.key, out);
         out.push(':');
-        yaml_below(below, depth, out);
-    }
-}
-
-fn yaml_below(below: &Value, depth: usize, out: &mut String) {
-    match below {
-        Value::Object(map) if !map.is_empty() => {
-            out.push('\n');
-            yaml_map(map, depth + 1, false, out);
-        }
-        Value::Array(items) if !items.is_empty() => {
-            out.push('\n');
-            yaml_list(items, depth, out);
-        }
-        scalar => {
-            out.push(' ');
-            yaml_scalar(scalar, out);
-            out.push('\n');
+        match &entry.node.data {
+            Data::Map(below) if !below.is_empty() => {
+                out.push('\n');
+                yaml_map(below, depth + 1, false, out);
+            }
+            Data::List(items) if !items.is_empty() => {
+                out.push('\n');
+                yaml_list(items, depth, out);
+            }
+            _ => {
+                out.push(' ');
+                yaml_scalar(&entry.node, out);
+                out.push('\n');
+            }
         }
     }
 }
 
-fn yaml_list(items: &[Value], depth: usize, out: &mut String) {
+fn yaml_list(items: &[Node], depth: usize, out: &mut String) {
     for item in items {
         indent(depth, out);
-        out.push_str("- ");
-        match item {
-            Value::Object(map) if !map.is_empty() => yaml_map(map, depth + 1, true, out),
-            Value::Array(below) if !below.is_empty() => {
-                out.push('\n');
+        match &item.data {
+            Data::Map(entries) if !entries.is_empty() => {
+                out.push_str("- ");
+                yaml_map(entries, depth + 1, true, out);
+            }
+            Data::List(below) if !below.is_empty() => {
+                out.push_str("-\n");
                 yaml_list(below, depth + 1, out);
             }
-            scalar => {
-                yaml_scalar(scalar, out);
+            _ => {
+                out.push_str("- ");
+                yaml_scalar(item, out);
                 out.push('\n');
             }
         }
     }
 }
 
-fn yaml_scalar(value: &Value, out: &mut String) {
-    match value {
-        Value::String(text) if is_plain(text) => out.push_str(text),
+fn yaml_scalar(node: &Node, out: &mut String) {
+    match &node.data {
+        Data::Text(text) => yaml_word(text, out),
+        _ => scalar(node, out),
+    }
+}
+
+fn yaml_word(text: &str, out: &mut String) {
+    if is_plain(text) {
+        out.push_str(text);
+    } else {
         // A JSON string is a YAML double-quoted scalar.
-        scalar => out.push_str(&scalar.to_string()),
+        out.push_str(&quoted(text));
     }
 }
 
@@ -129,4 +159,37 @@ fn is_plain(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     starts && text.chars().all(plain) && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::read::{Format, read, to_value};
+
+    /// What is written is read back as the same value, in both languages, tricky text included.
+    #[test]
+    fn what_is_written_is_read_back() {
+        let value = json!({
+            "text": ["", "no", "true", "1", "1e3", "a: b", "- x", "é\n\"", "~", "0x1", "#", "a b"],
+            "empty": {"list": [], "map": {}}, "nested": [[1, [2]], {"a": [{"b": null}]}],
+            "n": 10, "f": 1.5, "yes": false, "1": {"y": "n"}
+        });
+        for (text, format) in [(json_text(&value), Format::Json), (yaml_text(&value), Format::Yaml)]
+        {
+            let tree =
+                read(text.as_bytes(), format).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert_eq!(to_value(&tree), value, "{text}");
+            assert!(text.ends_with('\n'));
+        }
+    }
+
+    #[test]
+    fn rendered_keys_are_sorted_and_read_keys_are_kept() {
+        let text = "b: 1\na: 2\n";
+        let tree = read(text.as_bytes(), Format::Yaml).unwrap();
+        assert_eq!(yaml_of(&tree), text);
+        assert_eq!(yaml_text(&to_value(&tree)), "a: 2\nb: 1\n");
+    }
 }
