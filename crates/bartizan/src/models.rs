@@ -10,9 +10,11 @@ pub(crate) mod prepare;
 use std::fs;
 use std::io;
 use std::num::NonZeroU32;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use bartizan_core::clock::NS_PER_S;
 use bartizan_core::digest::hex;
 use bartizan_core::entropy::random;
 use bartizan_core::{Digest, Entropy, ModelName, ModelVersion};
@@ -33,6 +35,8 @@ const STAGING_DIR: &str = ".staged";
 pub(crate) const CONTRACT_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest entry, in bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
+/// How long something may stay staged, in seconds.
+const STAGED_S_MAX: u64 = 86_400;
 /// Most versions of all models together.
 pub(crate) const VERSIONS_MAX: usize = 4096;
 
@@ -253,8 +257,21 @@ impl Repository {
     /// Removes staged files; nothing happens where they are gone.
     pub(crate) fn unstage(&self, staged: &str) {
         if let Ok(folder) = self.staged(staged) {
-            // What stays behind is never served and is swept by the next `stage` of its owner.
+            // What stays behind is never served, and is swept later.
             let _left_over = fs::remove_dir_all(folder);
+        }
+    }
+
+    /// Removes what was staged more than [`STAGED_S_MAX`] before `now_ns` since the Unix epoch:
+    /// whoever staged it has long gone.
+    pub(crate) fn sweep(&self, now_ns: u64) {
+        let Ok(entries) = fs::read_dir(self.root.join(STAGING_DIR)) else { return };
+        for entry in entries.flatten() {
+            let begun_s = entry.metadata().map_or(i64::MAX, |meta| meta.mtime());
+            let begun_s = u64::try_from(begun_s).unwrap_or(0);
+            if begun_s.saturating_add(STAGED_S_MAX) < now_ns / NS_PER_S {
+                let _left_over = fs::remove_dir_all(entry.path());
+            }
         }
     }
 
@@ -489,6 +506,20 @@ mod tests {
         }
         files::replace(&folder.join(MODEL_FILE), b"longer").unwrap();
         assert!(matches!(repository.read(&one), Err(RepositoryError::File(_))));
+    }
+
+    /// Both sides of the edge: what is a day old stays, what is older goes.
+    #[test]
+    fn what_was_staged_and_forgotten_is_swept() {
+        let dir = TempDir::new();
+        let repository = Repository::new(dir.path().to_owned(), 5);
+        let staged = repository.stage(&some_files(), &SeededEntropy::default()).unwrap();
+        let folder = dir.path().join(STAGING_DIR).join(staged);
+        let begun_s = fs::metadata(&folder).unwrap().mtime() as u64;
+        repository.sweep((begun_s + STAGED_S_MAX) * NS_PER_S);
+        assert!(folder.exists());
+        repository.sweep((begun_s + STAGED_S_MAX + 1) * NS_PER_S);
+        assert!(!folder.exists());
     }
 
     /// M1: names from outside never lead out of the staging folder.

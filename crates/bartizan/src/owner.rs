@@ -8,7 +8,7 @@
 //! - O3: operations are performed one after another, so that the order of their records is the
 //!   order in which they went live.
 
-mod keys;
+pub(crate) mod keys;
 mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;
@@ -177,6 +177,7 @@ impl Owner {
         let keys = environment.key_book()?;
         let models = environment.config().models.clone();
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
+        repository.sweep(store.clock().now().raw_ns);
         let state = Mutex::new(State { keys, models: Models::new(), publish: None });
         Ok(Self { environment, store, repository, world, state })
     }

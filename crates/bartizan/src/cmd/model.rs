@@ -112,9 +112,11 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         }
         Args::Inspect { file } => inspect(file, &place.environment, out),
         Args::List { format } => {
-            let performed = perform(place, &Operation::ModelList)?;
-            let Performed::Models { models } = performed else { return Err(unexpected()) };
-            list(&models, *format, out)
+            // A verb that only reads takes no lock: versions come and go whole.
+            let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
+            let shelved = repository(&environment).list().map_err(Failure::unknown)?;
+            let rows: Vec<_> = shelved.iter().map(|one| one.row(None)).collect();
+            list(&rows, *format, out)
         }
         Args::Load(model) => change(place, Operation::ModelLoad(model.model()), "is in service"),
         Args::Unload(model) => {
@@ -122,6 +124,10 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         }
         Args::Remove(model) => change(place, Operation::ModelRemove(model.model()), "is gone"),
     }
+}
+
+fn repository(environment: &Environment) -> Repository {
+    Repository::new(environment.models_dir(), environment.config().models.file_bytes_max)
 }
 
 fn perform(place: &Place, operation: &Operation) -> Result<Performed, Failure> {
@@ -205,7 +211,7 @@ pub(crate) fn add(
     let environment = Environment::open(root).map_err(Failure::unknown)?;
     let bounds = &environment.config().models;
     let prepared = prepared(file, bounds)?;
-    let repository = Repository::new(environment.models_dir(), bounds.file_bytes_max);
+    let repository = repository(&environment);
     let files = &prepared.files;
     let staged = repository.stage(files, &OsEntropy).map_err(Failure::unknown)?;
     let operation = Operation::ModelAdd(ModelAdd {

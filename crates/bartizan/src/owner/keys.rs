@@ -1,6 +1,6 @@
 //! Operations on the key book.
 
-use bartizan_access::{IssuedKey, Keys, KeysError, NewKey, Rotation};
+use bartizan_access::{IssuedKey, KeyInfo, Keys, KeysError, NewKey, Rotation};
 use bartizan_core::{Principal, PrincipalName};
 use bartizan_ledger::Receipt;
 
@@ -58,17 +58,7 @@ impl Owner {
     }
 
     pub(super) fn list_keys(&self) -> Outcome {
-        let state = self.state();
-        let rows = state.keys.list(self.now_s()).map(|info| KeyRow {
-            id: info.id,
-            principal: info.principal.clone(),
-            scopes: info.scopes.clone(),
-            created_s: info.created_s,
-            ends_s: info.ends_s,
-            state: info.state.as_str().to_owned(),
-            successor: info.successor,
-        });
-        Outcome::Keys { keys: rows.collect() }
+        Outcome::Keys { keys: rows(&self.state().keys, self.now_s()) }
     }
 
     /// Changes a copy of the book, records the act, writes the book, and lets it go live; see O2.
@@ -88,6 +78,20 @@ impl Owner {
         self.publish(&state);
         Ok((changed, receipt))
     }
+}
+
+/// The keys of a book at `now_s` seconds since the Unix epoch, by id.
+pub(crate) fn rows(keys: &Keys, now_s: u64) -> Vec<KeyRow> {
+    let row = |info: KeyInfo<'_>| KeyRow {
+        id: info.id,
+        principal: info.principal.clone(),
+        scopes: info.scopes.clone(),
+        created_s: info.created_s,
+        ends_s: info.ends_s,
+        state: info.state.as_str().to_owned(),
+        successor: info.successor,
+    };
+    keys.list(now_s).map(row).collect()
 }
 
 fn new_key(issued: IssuedKey, principal: PrincipalName, receipt: &Receipt) -> Outcome {

@@ -60,8 +60,11 @@ struct Setup {
 
 impl Setup {
     fn new(server: Server) -> Self {
+        Self::with(Config::default(), server)
+    }
+
+    fn with(mut config: Config, server: Server) -> Self {
         let (dir, world) = (TempDir::new(), world());
-        let mut config = Config::default();
         config.ledger.volatile = true;
         config.ledger.segment_bytes = 1024 * 1024;
         let plan = Plan {
@@ -345,20 +348,43 @@ fn an_act_that_cannot_be_recorded_is_not_done() {
     assert_eq!(keys[0].state, "live", "nor on disk");
 }
 
-/// The two example models together are more than the first alone.
+/// Both sides of the limit: versions of one model are served while they fit together, and the
+/// one too many is refused without a record.
 #[test]
 fn models_beyond_the_memory_limit_are_refused() {
-    let mut setup = Setup::new(Server::Up);
-    setup.add();
-    let owner = setup.owner.take().unwrap();
-    let held: usize = owner.live().models.iter().map(|model| model.resident_bytes()).sum();
-    assert!(0 < held);
-    let error = OperationError::Memory {
-        name: "a".parse().unwrap(),
-        version: ModelVersion::FIRST,
-        bytes: 2,
-        limit_bytes: 1,
+    let mut config = Config::default();
+    config.models.resident_bytes_max = 1024 * 1024;
+    let setup = Setup::with(config, Server::Up);
+    setup.perform(&Operation::ModelAdd(setup.stage("digits-forest"))).unwrap();
+    let live = setup.owner.as_ref().unwrap().live();
+    let n_fitting = 1024 * 1024 / live.models[0].resident_bytes();
+    for _ in 1..n_fitting {
+        setup.perform(&Operation::ModelAdd(setup.stage("digits-forest"))).unwrap();
+    }
+    let before = setup.acts();
+    let one_too_many = Operation::ModelAdd(setup.stage("digits-forest"));
+    let error = setup.perform(&one_too_many).unwrap_err();
+    assert_eq!(error.answer(), Answer::No);
+    assert!(error.to_string().contains("`models.resident_bytes_max` is 1048576"), "{error}");
+    assert_eq!(setup.acts(), before);
+}
+
+/// O3: operations that come at the same time are all performed, each on record once, and none
+/// loses the change of another.
+#[test]
+fn operations_at_the_same_time_do_not_lose_each_other() {
+    const N_THREADS: usize = 8;
+    let setup = Setup::new(Server::Up);
+    let owner = setup.owner.as_ref().unwrap();
+    let caller = owner.local_principal().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..N_THREADS {
+            scope.spawn(|| owner.perform(&caller, &issue()).unwrap());
+        }
+    });
+    let Outcome::Keys { keys } = setup.perform(&Operation::KeyList).unwrap() else {
+        panic!("not a list")
     };
-    assert_eq!(error.kind(), Refused::Conflict);
-    assert!(error.to_string().contains("models.resident_bytes_max"));
+    assert_eq!(keys.len(), N_THREADS);
+    assert_eq!(setup.acts(), [ActKind::KeyIssued; N_THREADS]);
 }
