@@ -20,14 +20,11 @@ use crate::pacing;
 use crate::queue::{AWAKE, AppendError, Done, Pending, Shared, State};
 use crate::receipt::Receipt;
 use crate::space::{Spare, Spares};
-use crate::wal::scan::GROUP_RECORDS_MAX;
+use crate::wal::scan::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 use crate::wal::{
     HEADER_BYTES, SegmentHeader, WAL_DIR, frame_bytes, next_chain, push_frame, segment_name,
 };
 
-/// Bytes of a group beyond which it is written: more would delay the first of it without making
-/// the sync cheaper a record.
-const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Bytes of the write buffer that are kept from one group to the next.
 const BUFFER_BYTES_KEPT: usize = 8 << 20;
 
@@ -69,6 +66,7 @@ pub struct Writer {
     waiting: Vec<Pending>,
     group: Vec<u8>,
     acks: Vec<(Done, Receipt)>,
+    is_fenced: bool,
     n_last: usize,
     sync_mean_ns: u64,
     /// Faults that a test puts in.
@@ -105,6 +103,7 @@ impl Writer {
             waiting: Vec::new(),
             group: Vec::new(),
             acks: Vec::new(),
+            is_fenced: false,
             n_last: 0,
             sync_mean_ns: 0,
             #[cfg(any(test, feature = "testing"))]
@@ -120,34 +119,38 @@ impl Writer {
         let (n_records, n_bytes) =
             (waiting.len(), waiting.iter().map(|pending| pending.entry.len_bytes()).sum());
         let mut n_durable = 0;
-        let mut rest = waiting.drain(..);
         let mut has_room = true;
-        let mut next = rest.next();
-        while let Some(pending) = next.take() {
-            match self.frame(pending) {
-                // Into the group; go on with the next.
-                None => {
-                    next = rest.next();
-                    if next.is_some() && !self.is_group_full() {
-                        continue;
-                    }
-                    n_durable += self.commit_or_fence();
-                }
-                // It does not fit behind the group: write the group, then find room.
-                Some(pending) => {
-                    n_durable += self.commit_or_fence();
-                    next = self.find_room(pending, &mut has_room).or_else(|| rest.next());
-                }
-            }
-            if self.shared.state() == State::Fenced {
-                let left = next.take().into_iter().chain(rest.by_ref());
-                left.for_each(|pending| (pending.done)(Err(AppendError::Fenced)));
-            }
+        for pending in waiting.drain(..) {
+            n_durable += self.take_in(pending, &mut has_room);
         }
-        drop(rest);
+        n_durable += self.commit();
         self.waiting = waiting;
         self.n_last = n_durable;
         self.shared.release(n_records, n_bytes);
+        n_durable
+    }
+
+    /// Puts a record into the group, after whatever must come before: the group's own write, the
+    /// next segment. Returns how many records were made durable on the way.
+    fn take_in(&mut self, pending: Pending, has_room: &mut bool) -> usize {
+        let frame_bytes = frame_bytes(pending.entry.len_bytes());
+        let n_durable = if self.fits_group(frame_bytes) { 0 } else { self.commit() };
+        if !self.fits_segment(frame_bytes) && !self.is_fenced {
+            match self.rotate(frame_bytes, *has_room) {
+                Ok(()) => {}
+                Err(Failure::NoRoom) => {
+                    *has_room = false;
+                    (pending.done)(Err(AppendError::Quota));
+                    return n_durable;
+                }
+                Err(Failure::Fatal(reason)) => self.fence(&reason),
+            }
+        }
+        if self.is_fenced {
+            (pending.done)(Err(AppendError::Fenced));
+        } else {
+            self.frame(pending);
+        }
         n_durable
     }
 
@@ -192,16 +195,22 @@ impl Writer {
         self.shared.wake_at(AWAKE);
     }
 
-    fn is_group_full(&self) -> bool {
-        GROUP_BYTES_MAX <= self.group.len() || GROUP_RECORDS_MAX <= self.acks.len()
+    /// Whether a frame may join the records of this group, if there are any.
+    fn fits_group(&self, frame_bytes: usize) -> bool {
+        let group_bytes = self.group.len() + frame_bytes;
+        let fits = group_bytes <= GROUP_BYTES_MAX && self.acks.len() < GROUP_RECORDS_MAX;
+        self.acks.is_empty() || (fits && self.fits_segment(group_bytes))
     }
 
-    /// Puts a record into the group; gives it back where the segment has no room behind it.
-    fn frame(&mut self, pending: Pending) -> Option<Pending> {
-        let need = self.group.len() + frame_bytes(pending.entry.len_bytes());
-        if self.end.segment_bytes - self.end.at < need as u64 {
-            return Some(pending);
-        }
+    /// Whether that many bytes may follow in this segment. What is larger than a group may only
+    /// begin one: recovery need not look further than a group behind the last whole frame.
+    fn fits_segment(&self, bytes: usize) -> bool {
+        let begins = self.end.at == HEADER_BYTES as u64;
+        let left = self.end.segment_bytes - self.end.at;
+        bytes as u64 <= left && (begins || bytes <= GROUP_BYTES_MAX)
+    }
+
+    fn frame(&mut self, pending: Pending) {
         let Pending { entry, done } = pending;
         let (index, group_pos) = (self.end.index, self.acks.len() as u32);
         let chain = next_chain(&self.end.chain, entry.leaf_hash(), entry.sealed_hash());
@@ -213,11 +222,10 @@ impl Writer {
         self.end.index = index + 1;
         let origin = Arc::clone(&self.shared.origin);
         self.acks.push((done, Receipt { origin, index, leaf_hash: *entry.leaf_hash() }));
-        None
     }
 
     /// L1, L2, L3: writes and syncs the group, then answers. Returns how many records it holds.
-    fn commit_or_fence(&mut self) -> usize {
+    fn commit(&mut self) -> usize {
         if self.acks.is_empty() {
             return 0;
         }
@@ -228,7 +236,7 @@ impl Writer {
         match self.write_and_sync() {
             Ok(()) => self.acknowledge(),
             Err(error) => {
-                self.shared.fence(&format!("cannot write the log: {error}"));
+                self.fence(&format!("cannot write the log: {error}"));
                 for (done, _) in self.acks.drain(..) {
                     done(Err(AppendError::Fenced));
                 }
@@ -267,35 +275,22 @@ impl Writer {
         n_records
     }
 
-    /// Begins the next segment for a record that the current one has no room for, and gives the
-    /// record back; refuses it where the volume is full, or the log has just ended.
-    fn find_room(&mut self, pending: Pending, has_room: &mut bool) -> Option<Pending> {
-        if self.shared.state() == State::Fenced {
-            return Some(pending);
-        }
-        let need = (HEADER_BYTES + frame_bytes(pending.entry.len_bytes())) as u64;
-        let outcome = if *has_room { self.rotate(need) } else { Err(Failure::NoRoom) };
-        match outcome {
-            Ok(()) => Some(pending),
-            Err(Failure::NoRoom) => {
-                *has_room = false;
-                (pending.done)(Err(AppendError::Quota));
-                None
-            }
-            Err(Failure::Fatal(reason)) => {
-                self.shared.fence(&reason);
-                Some(pending)
-            }
-        }
+    fn fence(&mut self, reason: &str) {
+        self.is_fenced = true;
+        self.shared.fence(reason);
     }
 
-    fn rotate(&mut self, min_bytes: u64) -> Result<(), Failure> {
+    /// Begins the next segment, with room for a frame; does not look for room where there was
+    /// none a moment ago.
+    fn rotate(&mut self, frame_bytes: usize, has_room: bool) -> Result<(), Failure> {
+        let min_bytes = (HEADER_BYTES + frame_bytes) as u64;
         let spares = Arc::clone(&self.spares);
         // Held until the spare has its name, so that nobody makes another under the old one.
         let mut slot = spares.slot();
         let ready = slot.take().filter(|spare| min_bytes <= spare.len_bytes);
         let spare = match ready {
             Some(spare) => spare,
+            None if !has_room => return Err(Failure::NoRoom),
             None => spares
                 .make(spares.segment_bytes, min_bytes)
                 .map_err(fatal("cannot make a segment"))?
@@ -322,7 +317,7 @@ impl Writer {
             opened_ns,
             chain: self.end.chain,
         };
-        write_header(&*self.spares, &mut *file, &header)?;
+        write_header(&self.spares, &mut *file, &header)?;
         let at = HEADER_BYTES as u64;
         self.end.file = file;
         self.end.at = at;

@@ -138,7 +138,6 @@ fn stamp(d: &mut Decoder<'_>) -> Read<Stamp> {
     Ok(stamp)
 }
 
-#[expect(clippy::too_many_lines, reason = "a dispatch table: one line a key")]
 fn decision<'b>(d: &mut Decoder<'b>) -> Read<Decision<'b>> {
     let mut it = Decision::default();
     let mut verdict = None;

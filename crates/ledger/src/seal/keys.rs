@@ -106,6 +106,7 @@ fn read_slot(slot: &[u8]) -> Slot {
 /// The file's content.
 struct Book {
     days: BTreeMap<u32, Zeroizing<[u8; 32]>>,
+    slots: BTreeMap<u32, usize>,
     pseudonyms: Zeroizing<[u8; 32]>,
     free: Vec<usize>,
     n_slots: usize,
@@ -121,6 +122,7 @@ impl Book {
         let mut pseudonyms = None;
         let mut book = Self {
             days: BTreeMap::new(),
+            slots: BTreeMap::new(),
             pseudonyms: Zeroizing::new([0; 32]),
             free: Vec::new(),
             n_slots: slots.len() / SLOT_BYTES,
@@ -132,6 +134,7 @@ impl Book {
                 Slot::Key(Kind::Pseudonym, _, key) => pseudonyms = Some(key),
                 Slot::Key(Kind::Day, day, key) => {
                     book.days.insert(day, key);
+                    book.slots.insert(day, slot_idx);
                 }
                 Slot::Damaged => book.n_damaged += 1,
             }
@@ -187,6 +190,7 @@ impl SealingKeys {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(&*disk, &*entropy)?,
             Err(error) => return Err(error.into()),
         };
+        settle(&*disk, &book, today)?;
         let sealer = RwLock::new(book.sealer());
         let keys = Self { disk, entropy, book: Mutex::new(book), sealer };
         keys.maintain(today)?;
@@ -239,6 +243,7 @@ impl SealingKeys {
             file.write_at(&slot_bytes(Kind::Day, day, &key), at as u64)?;
             file.sync()?;
             book.days.insert(day, key);
+            book.slots.insert(day, slot_idx);
         }
         let sealer = book.sealer();
         drop(book);
@@ -250,6 +255,20 @@ impl SealingKeys {
     fn locked(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Y1, for keys that an earlier process wrote: it may have seen a sync fail and died, and then
+/// the key can be read but is not on the disk. Those still in use are written once more.
+fn settle(disk: &dyn Disk, book: &Book, today: u32) -> Result<(), SealingKeysError> {
+    let mut file = disk.open(NAME, false)?;
+    for (day, key) in book.days.range(today..) {
+        if let Some(slot_idx) = book.slots.get(day) {
+            let at = (slot_idx + 1) * SLOT_BYTES;
+            file.write_at(&slot_bytes(Kind::Day, *day, key), at as u64)?;
+        }
+    }
+    file.sync()?;
+    Ok(disk.sync_dir("")?)
 }
 
 /// The whole file, which is never longer than its slots.

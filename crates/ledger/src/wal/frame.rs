@@ -11,8 +11,12 @@ pub const FRAME_HEAD_BYTES: usize = 56;
 const PREFIX_BYTES: usize = 8;
 /// Bytes that the checksum covers before the leaf.
 const COVERED_HEAD_BYTES: usize = FRAME_HEAD_BYTES - PREFIX_BYTES;
+/// Last byte that `len` counts: never zero, so that a write cut short anywhere leaves a zero.
+const END_MARK: u8 = 0x5a;
+/// Shortest that `len` may say.
+const LEN_MIN: usize = COVERED_HEAD_BYTES + 1;
 /// Longest that `len` may say.
-const LEN_MAX: usize = COVERED_HEAD_BYTES + RECORD_BYTES_MAX + SEALED_BYTES_MAX;
+const LEN_MAX: usize = LEN_MIN + RECORD_BYTES_MAX + SEALED_BYTES_MAX;
 /// W1.
 const ALIGN_BYTES: usize = 8;
 
@@ -69,7 +73,7 @@ pub enum FrameFault {
 
 /// Bytes of the frame of an entry with `leaf_bytes + sealed_bytes` bytes, padding included.
 pub(crate) fn frame_bytes(entry_bytes: usize) -> usize {
-    FRAME_HEAD_BYTES.saturating_add(entry_bytes).next_multiple_of(ALIGN_BYTES)
+    FRAME_HEAD_BYTES.saturating_add(entry_bytes).saturating_add(1).next_multiple_of(ALIGN_BYTES)
 }
 
 /// Appends the frame of `entry` to `out`, whose length is a multiple of 8 (W1).
@@ -81,7 +85,7 @@ pub(crate) fn push_frame(
     chain: &[u8; 32],
 ) {
     let start = out.len();
-    let len = COVERED_HEAD_BYTES.saturating_add(entry.len_bytes());
+    let len = LEN_MIN.saturating_add(entry.len_bytes());
     let leaf_len = u16::try_from(entry.leaf().len()).unwrap_or(u16::MAX);
     out.reserve(frame_bytes(entry.len_bytes()));
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
@@ -93,6 +97,7 @@ pub(crate) fn push_frame(
     out.extend_from_slice(chain);
     out.extend_from_slice(entry.leaf());
     out.extend_from_slice(entry.sealed());
+    out.push(END_MARK);
     let covered = start.saturating_add(PREFIX_BYTES);
     let crc = crc32c::crc32c(out.get(covered..).unwrap_or_default());
     if let Some(slot) = out.get_mut(start.saturating_add(4)..covered) {
@@ -115,7 +120,7 @@ pub(super) fn frame_extent(head: &[u8]) -> Result<Option<usize>, FrameFault> {
         return Ok(None);
     }
     match usize::try_from(len) {
-        Ok(len) if (COVERED_HEAD_BYTES..=LEN_MAX).contains(&len) => {
+        Ok(len) if (LEN_MIN..=LEN_MAX).contains(&len) => {
             Ok(Some(len.saturating_add(PREFIX_BYTES).next_multiple_of(ALIGN_BYTES)))
         }
         _ => Err(FrameFault::Length),
@@ -152,7 +157,11 @@ fn fields(covered: &[u8], frame_bytes: usize) -> Option<Frame<'_>> {
     if zero != 0 {
         return None;
     }
-    let (leaf, sealed) = covered.get(COVERED_HEAD_BYTES..)?.split_at_checked(leaf_len)?;
+    let (mark, parts) = covered.get(COVERED_HEAD_BYTES..)?.split_last()?;
+    let (leaf, sealed) = parts.split_at_checked(leaf_len)?;
+    if *mark != END_MARK {
+        return None;
+    }
     Some(Frame {
         index: u64_at(covered, 0)?,
         group_pos: u32_at(covered, 8)?,

@@ -4,14 +4,17 @@
 //! only after the sync of the one before has succeeded, and nobody is acknowledged before that.
 //! So of all frames on the disk only those of the last group may lack sectors after a loss of
 //! power, and each lacking sector still holds what it held before: zeroes, because segments are
-//! written as zeroes first and recovery writes zeroes over every tail that it cuts. Let `i` be
+//! written as zeroes first and recovery writes zeroes over all that a group behind the last whole
+//! frame can have touched ([`GROUP_BYTES_MAX`]), whether or not it reads as zeroes already. Let `i` be
 //! the index that is expected where a frame cannot be read. Then
 //! - a readable frame further on whose group began after `i` proves that the group of `i` was
 //!   synced: damage;
 //! - a readable frame further on whose group began at or before `i` is a leftover of the same
 //!   unacknowledged group and proves nothing;
-//! - a frame of a torn write has at least one sector's part that is all zeroes; one that has none
-//!   was written whole and has changed since: damage;
+//! - a frame of a torn write has at least one sector's part that is all zeroes, or, where the
+//!   write itself was cut short (a full disk, an I/O error), zeroes from some byte to its end,
+//!   where a whole frame has a mark; one that has neither was written whole and has changed
+//!   since: damage;
 //! - a frame with a right checksum and a wrong index, chain or content is no torn write: damage.
 //!
 //! What this cannot see, for lack of anything later that remembers: the loss of whole sectors of
@@ -35,6 +38,9 @@ use crate::receipt::leaf_hash;
 
 /// Bytes read at a time.
 const WINDOW_BYTES: usize = 256 << 10;
+/// Bytes of a group at most, unless it is one frame that begins a segment: beyond this a sync
+/// costs as much a byte as two.
+pub(crate) const GROUP_BYTES_MAX: usize = 1 << 20;
 /// Most records of one group: a bound on how far ahead of its place a leftover's index can be.
 pub(crate) const GROUP_RECORDS_MAX: usize = 1 << 20;
 /// How many times over the bytes of a segment may be summed up in search of later frames, before
@@ -185,7 +191,7 @@ impl Walk {
         let Some(end) = self.cursor.last_nonzero(self.at)? else { return Ok(Tail::Clean) };
         let fault = match fault {
             None => FrameFault::Trailing,
-            Some(fault @ FrameFault::Checksum) => fault,
+            Some(fault @ (FrameFault::Checksum | FrameFault::Length | FrameFault::Cut)) => fault,
             Some(fault) => return Ok(Tail::Damaged(fault)),
         };
         if self.was_synced(end)? || !self.looks_torn()? {
@@ -201,7 +207,9 @@ impl Walk {
         while at < end {
             let mut step = 8;
             let head = self.cursor.bytes(at, FRAME_HEAD_BYTES)?;
-            if let Some(extent) = plausible(head, self.index) {
+            let candidate = plausible(head, self.index);
+            let left = self.cursor.len().saturating_sub(at);
+            if let Some(extent) = candidate.filter(|extent| *extent as u64 <= left) {
                 let Some(left) = budget.checked_sub(extent as u64) else { return Ok(true) };
                 budget = left;
                 if let Ok(Some(frame)) = parse_frame(self.cursor.bytes(at, extent)?) {
@@ -216,25 +224,32 @@ impl Walk {
         Ok(false)
     }
 
-    /// Whether some sector's part of the frame here is all zeroes.
+    /// Whether some sector's part of the frame here is all zeroes, or it ends in zeroes.
     fn looks_torn(&mut self) -> io::Result<bool> {
-        let head = self.cursor.bytes(self.at, FRAME_HEAD_BYTES)?;
-        let sector_end = self.at.saturating_add(1).next_multiple_of(SECTOR_BYTES);
-        let end = match frame_extent(head) {
-            Ok(Some(_)) => {
-                let len = u64::from(u32_at(head, 0).unwrap_or(0));
-                self.at.saturating_add(8).saturating_add(len)
-            }
-            Ok(None) => sector_end,
+        let at = self.at;
+        let head = self.cursor.bytes(at, FRAME_HEAD_BYTES)?;
+        // Cut short in its first 8 bytes: behind them a whole frame has its chain value.
+        if head.iter().skip(8).all(|byte| *byte == 0) {
+            return Ok(true);
+        }
+        let (len, extent) = (u64::from(u32_at(head, 0).unwrap_or(0)), frame_extent(head));
+        let sector_end = at.saturating_add(1).next_multiple_of(SECTOR_BYTES);
+        match extent {
+            Ok(Some(_)) => {}
+            // Never written, or zeroed by a recovery that did not come to its end.
+            Ok(None) => return Ok(true),
             Err(_) => return Ok(false),
-        };
-        let mut at = self.at;
-        while at < end {
-            let next = at.saturating_add(1).next_multiple_of(SECTOR_BYTES).min(end);
-            if self.cursor.are_zero(at, next.saturating_sub(at))? {
+        }
+        let end = at.saturating_add(8).saturating_add(len);
+        if self.cursor.are_zero(end.saturating_sub(1), 1)? {
+            return Ok(true);
+        }
+        let (mut from, mut to) = (at, sector_end.min(end));
+        while from < to {
+            if self.cursor.are_zero(from, to.saturating_sub(from))? {
                 return Ok(true);
             }
-            at = next;
+            (from, to) = (to, to.saturating_add(SECTOR_BYTES).min(end));
         }
         Ok(false)
     }
