@@ -66,6 +66,28 @@ pub(crate) struct FileArgs {
     reference: Option<PathBuf>,
 }
 
+/// The same where no file need be given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OptionalFileArgs {
+    /// A model to serve in a temporary environment on loopback [default: serve the environment]
+    file: Option<PathBuf>,
+    /// Its contract (TOML); inferred from the model where absent
+    #[arg(long, value_name = "FILE", requires = "file")]
+    contract: Option<PathBuf>,
+    /// Rows that it was trained on (Parquet), to sharpen an inferred contract
+    #[arg(long, value_name = "FILE", requires = "file")]
+    reference: Option<PathBuf>,
+}
+
+impl OptionalFileArgs {
+    /// The file and what comes with it, if one is given.
+    pub(crate) fn given(&self) -> Option<FileArgs> {
+        let Self { file, contract, reference } = self;
+        let (contract, reference) = (contract.clone(), reference.clone());
+        Some(FileArgs { file: file.clone()?, contract, reference })
+    }
+}
+
 impl FileArgs {
     /// The model's file.
     pub(crate) fn path(&self) -> &Path {

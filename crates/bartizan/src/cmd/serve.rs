@@ -11,7 +11,7 @@ use bartizan_outbound::OsEntropy;
 use bartizan_wire::oip;
 use tracing::warn;
 
-use super::model::{self, FileArgs};
+use super::model::{self, FileArgs, OptionalFileArgs};
 use super::{Failure, Outcome, Place, now_s, world};
 use crate::answer::Answer;
 use crate::assemble::{self, Running};
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// A model to serve in a temporary environment on loopback; without it, the environment of
     /// `--environment` is served
     #[command(flatten)]
-    model: Option<FileArgs>,
+    model: OptionalFileArgs,
 }
 
 /// Runs `bartizan serve` until it is told to stop.
@@ -37,9 +37,9 @@ pub(crate) struct Args {
 /// # Errors
 /// Why nothing is served.
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
-    match &args.model {
+    match args.model.given() {
         None => serve_lasting(&place.environment),
-        Some(file) => serve_one(file),
+        Some(file) => serve_one(&file),
     }
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn make_temporary(root: &Path, address: SocketAddr) -> Result<Environ
 
 /// The store's lock, where nobody holds it.
 pub(crate) fn try_lock(environment: &Environment) -> Option<StoreLock> {
-    FileDisk::open(&environment.store_dir()).ok()?.lock().ok()
+    FileDisk::open(environment.store_dir()).ok()?.lock().ok()
 }
 
 /// A key for every model of a temporary environment.
