@@ -1,0 +1,146 @@
+//! What is thought of a name, before anything is done with it.
+
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
+use super::danger::{self, Danger};
+use super::special::Special;
+use crate::allow::{self, Allow, Role};
+use crate::escape;
+
+/// What is known about an imported name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// On the list, to be used so.
+    Listed(Role),
+    /// On the list; calls are judged by their arguments.
+    Judged(Special),
+    /// Known to run code or reach outside.
+    Dangerous(&'static Danger),
+    /// Not known; `walks` says that the name itself reaches through a module or function.
+    Unlisted { walks: bool },
+}
+
+/// Attributes that change how Python treats an object that has them.
+const SPECIAL_ATTRIBUTES: &[&str] = &[
+    "__builtins__",
+    "__call__",
+    "__class__",
+    "__class_getitem__",
+    "__code__",
+    "__del__",
+    "__dict__",
+    "__enter__",
+    "__exit__",
+    "__getattr__",
+    "__getattribute__",
+    "__getitem__",
+    "__getstate__",
+    "__globals__",
+    "__import__",
+    "__init__",
+    "__init_subclass__",
+    "__iter__",
+    "__loader__",
+    "__new__",
+    "__next__",
+    "__path__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__set_name__",
+    "__setattr__",
+    "__setitem__",
+    "__setstate__",
+    "__spec__",
+];
+
+/// Whether setting this attribute redirects later code.
+pub(super) fn is_special_attribute(text: &str) -> bool {
+    text.starts_with("__") && SPECIAL_ATTRIBUTES.binary_search(&text).is_ok()
+}
+
+/// Whether bytes are a dotted Python name.
+pub(super) fn is_name(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text.split(|&byte| byte == b'.').all(|part| {
+            part.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+                && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        })
+}
+
+/// Whether a text is a module or name of the built-in list: such are kept even when the table of
+/// texts is full.
+pub(super) fn is_listed_word(text: &str) -> bool {
+    static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
+    WORDS
+        .get_or_init(|| allow::entries().iter().flat_map(|e| [e.module, e.name]).collect())
+        .contains(text)
+}
+
+/// What is thought of `module.name`.
+pub(super) fn standing(allow: &Allow, module: &str, name: &str) -> Standing {
+    if let Some(entry) = allow.find(module, name) {
+        return match entry.role {
+            Role::Judged => match Special::of(module, name) {
+                Some(special) => Standing::Judged(special),
+                // A policy cannot make up judgement that is not in the code.
+                None => Standing::Listed(Role::Reference),
+            },
+            role => Standing::Listed(role),
+        };
+    }
+    if let Some(danger) = danger::find(module, name) {
+        return Standing::Dangerous(danger);
+    }
+    // `serialization.os`, `eval.__call__`: an attribute of something that is no class.
+    let mut parts = name.split('.');
+    let first_is_class = parts.next().is_some_and(|part| {
+        part.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase())
+    });
+    let mut n_more = 0_usize;
+    let walks_dunder = parts
+        .inspect(|_| n_more = n_more.saturating_add(1))
+        .any(|part| part.starts_with("__") && part.ends_with("__"));
+    Standing::Unlisted { walks: walks_dunder || (n_more > 0 && !first_is_class) }
+}
+
+/// Why a dotted name is or is not cleared, in words: `bartizan scan --explain-name`.
+pub fn explain(allow: &Allow, module: &str, name: &str) -> String {
+    let path = escape::text(&format!("{module}.{name}"));
+    match standing(allow, module, name) {
+        Standing::Listed(role) => {
+            let library = allow.find(module, name).map_or("policy", |entry| entry.library);
+            format!("{path}: listed as {} ({library})", role.as_str())
+        }
+        Standing::Judged(_) => format!("{path}: listed, each call is judged by its arguments"),
+        Standing::Dangerous(danger) => {
+            let known = danger.advisories.join(", ");
+            format!("{path}: hostile: it is or lies in `{}` {known}", danger.path)
+        }
+        Standing::Unlisted { walks: true } => {
+            format!("{path}: hostile: the name reaches through a module or function")
+        }
+        Standing::Unlisted { walks: false } => format!("{path}: on no list: not cleared"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name is judged whole: attributes of listed names are not listed, walks are hostile.
+    #[test]
+    fn a_listed_name_does_not_vouch_for_its_attributes() {
+        let allow = Allow::new();
+        assert!(SPECIAL_ATTRIBUTES.is_sorted());
+        let of = |module, name| standing(&allow, module, name);
+        assert_eq!(of("collections", "OrderedDict"), Standing::Listed(Role::Class));
+        assert!(matches!(of("torch", "serialization.os.system"), Standing::Dangerous(_)));
+        assert!(matches!(of("pathlib", "os.system"), Standing::Dangerous(_)));
+        assert!(matches!(of("builtins", "eval.__call__"), Standing::Dangerous(_)));
+        assert!(matches!(of("collections", "_sys.exit"), Standing::Dangerous(_)));
+        assert_eq!(of("scipy", "special.x"), Standing::Unlisted { walks: true });
+        assert_eq!(of("mine", "Outer.Inner"), Standing::Unlisted { walks: false });
+        assert_eq!(of("mine", "Outer.__init__"), Standing::Unlisted { walks: true });
+    }
+}

@@ -1,0 +1,261 @@
+//! Names whose calls are judged by their arguments: each is harmless as genuine libraries call it,
+//! and a way around the list otherwise.
+
+use super::machine::Machine;
+use super::value::{DType, Node, Value};
+use crate::rules;
+use crate::scope::{Loader, Scope, Storage};
+use crate::source::Stream;
+
+/// Most elements that a range may have: whoever iterates it spends time and memory on each.
+const RANGE_MAX: i64 = 100_000_000;
+/// Most bytes that `bytes(n)` may make.
+const SIZED_MAX: i64 = 1 << 20;
+
+/// How a call is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// `getattr(class or instance, name)`: the dotted name must be listed itself.
+    Getattr,
+    /// `_codecs.encode(text, 'latin1')`.
+    Encode,
+    /// `copyreg._reconstructor(class, base, state)`.
+    Reconstructor,
+    /// `copyreg.__newobj__(class, *args)`, also `__newobj_ex__`.
+    NewObject,
+    /// `numpy.dtype(code, ..)`.
+    DType,
+    /// `numpy.core.multiarray._reconstruct(class, (0,), b'b')`.
+    EmptyArray,
+    /// `functools.partial(function, ..)`.
+    Partial,
+    /// `torch.storage._load_from_bytes(bytes)`: the bytes are a file.
+    LoadFromBytes,
+    /// `bytes`, `bytearray`: not of a size.
+    Sized,
+    /// `list`, `tuple`, `set`, ..: of a container only.
+    Collect,
+    /// `range` within bounds.
+    Range,
+    /// `type(x)` of one value only.
+    TypeOf,
+    /// joblib's stand-in for an array, whose bytes follow.
+    ArrayWrapper,
+}
+
+impl Special {
+    /// The judgement for a listed name.
+    pub(super) fn of(module: &str, name: &str) -> Option<Self> {
+        Some(match (module, name) {
+            ("builtins", "getattr") => Self::Getattr,
+            ("_codecs", "encode") => Self::Encode,
+            ("copyreg", "_reconstructor") => Self::Reconstructor,
+            ("copyreg", "__newobj__" | "__newobj_ex__") => Self::NewObject,
+            ("numpy", "dtype") => Self::DType,
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Self::EmptyArray
+            }
+            ("functools", "partial") => Self::Partial,
+            ("torch.storage", "_load_from_bytes") => Self::LoadFromBytes,
+            ("builtins", "bytes" | "bytearray") => Self::Sized,
+            ("builtins", "list" | "tuple" | "set" | "frozenset" | "dict") => Self::Collect,
+            ("builtins", "range") => Self::Range,
+            ("builtins", "type") => Self::TypeOf,
+            ("joblib.numpy_pickle", "NumpyArrayWrapper") => Self::ArrayWrapper,
+            _ => return None,
+        })
+    }
+}
+
+/// Judges a call and gives its result.
+pub(super) fn call(
+    machine: &mut Machine,
+    special: Special,
+    global: u32,
+    args: Value,
+    scope: &mut Scope<'_>,
+    stream: &mut Stream<'_>,
+) -> Value {
+    let items: Vec<Value> = match machine.heap.items(args) {
+        Some(items) => items.to_vec(),
+        None => {
+            machine.misused(global, args, "its arguments could not be followed", scope);
+            return Value::Unknown;
+        }
+    };
+    let result = match special {
+        Special::Getattr => getattr(machine, &items, scope),
+        Special::Encode => encode(machine, &items),
+        Special::Reconstructor | Special::NewObject => make(machine, &items, args, scope, stream),
+        Special::DType => dtype(machine, global, &items),
+        Special::EmptyArray => empty_array(machine, global, &items),
+        Special::Partial => {
+            matches!(items.first(), Some(Value::Global(_))).then_some(Value::Instance(global))
+        }
+        Special::LoadFromBytes => load(machine, global, &items, scope, stream),
+        Special::Sized => sized(machine, &items),
+        Special::Collect => items
+            .iter()
+            .all(|item| !matches!(item, Value::Instance(_) | Value::Node(_) | Value::Unknown))
+            .then_some(Value::Instance(global)),
+        Special::Range => items
+            .iter()
+            .all(|&item| {
+                machine
+                    .heap
+                    .integer(item)
+                    .is_some_and(|n| n.unsigned_abs() <= RANGE_MAX.unsigned_abs())
+            })
+            .then_some(Value::Instance(global)),
+        Special::TypeOf => (items.len() == 1).then_some(Value::Instance(global)),
+        Special::ArrayWrapper => Some(Value::Instance(global)),
+    };
+    result.unwrap_or_else(|| {
+        machine.misused(
+            global,
+            args,
+            "with these arguments it may do more than it is listed for",
+            scope,
+        );
+        Value::Unknown
+    })
+}
+
+fn getattr(machine: &mut Machine, items: &[Value], scope: &mut Scope<'_>) -> Option<Value> {
+    let (&object, &attribute) = (items.first()?, items.get(1)?);
+    let (Value::Global(global) | Value::Instance(global), Value::Word(attribute)) =
+        (object, attribute)
+    else {
+        let what = "getattr of a value that is computed, or with a computed name";
+        scope.report(&rules::PICKLE_COMPUTED, machine.at, what);
+        return Some(Value::Unknown);
+    };
+    let known = machine.names.global(global)?;
+    let (module, name) = (known.module.to_string(), known.name.to_string());
+    let name = format!("{name}.{}", machine.names.text(attribute));
+    Some(machine.import(&module, &name, scope))
+}
+
+fn encode(machine: &Machine, items: &[Value]) -> Option<Value> {
+    let [Value::Word(_) | Value::Text | Value::Excerpt(_), Value::Word(codec)] = items else {
+        return None;
+    };
+    matches!(machine.names.text(*codec), "latin1" | "latin-1").then_some(Value::Blob)
+}
+
+/// The class is called as if it were written so itself.
+fn make(
+    machine: &mut Machine,
+    items: &[Value],
+    args: Value,
+    scope: &mut Scope<'_>,
+    stream: &mut Stream<'_>,
+) -> Option<Value> {
+    let &class @ Value::Global(global) = items.first()? else { return None };
+    let inner = machine.names.global(global)?.standing;
+    match inner {
+        super::judge::Standing::Judged(special)
+            if matches!(
+                special,
+                Special::Reconstructor | Special::NewObject | Special::Getattr
+            ) =>
+        {
+            None
+        }
+        _ => {
+            let rest = machine.heap.tuple(items.get(1..).unwrap_or(&[]));
+            let rest = if rest == Value::Bulk { args } else { rest };
+            // `_reconstructor(cls, object, None)` makes a bare instance: no argument reaches it.
+            let bare = items.get(2) == Some(&Value::None) && items.len() == 3;
+            let rest = if bare { machine.heap.tuple(&[]) } else { rest };
+            Some(machine.call(class, rest, scope, stream))
+        }
+    }
+}
+
+fn dtype(machine: &mut Machine, global: u32, items: &[Value]) -> Option<Value> {
+    let dtype = match *items.first()? {
+        Value::Word(code) => super::joblib::dtype_of(machine.names.text(code)),
+        // A scalar type such as numpy.float64, or a list of fields: the size is not followed.
+        _ => None,
+    };
+    let dtype = dtype.unwrap_or(DType { kind: b'?', item_bytes: u64::MAX, has_object: None });
+    Some(machine.heap.node(Node::DType(global, dtype)))
+}
+
+fn empty_array(machine: &Machine, global: u32, items: &[Value]) -> Option<Value> {
+    let &[Value::Global(_), shape, _] = items else { return None };
+    let shape = machine.heap.items(shape)?;
+    let is_empty = shape.iter().any(|&dim| machine.heap.integer(dim) == Some(0));
+    (is_empty || shape.is_empty()).then_some(Value::Instance(global))
+}
+
+fn load(
+    machine: &mut Machine,
+    global: u32,
+    items: &[Value],
+    scope: &mut Scope<'_>,
+    stream: &mut Stream<'_>,
+) -> Option<Value> {
+    let &[Value::Bytes(at)] = items else { return None };
+    let (offset, len) = machine.heap.span(at)?;
+    let view = stream.view(offset, len)?;
+    let name = format!("bytes at {offset}");
+    // Says itself what stopped it.
+    let _ = scope.within(&name, |scope| {
+        scope.loader = Loader::Torch;
+        crate::engine::read_view(scope, &view)
+    });
+    Some(Value::Instance(global))
+}
+
+fn sized(machine: &Machine, items: &[Value]) -> Option<Value> {
+    let Some(&first) = items.first() else { return Some(Value::Blob) };
+    match first {
+        Value::Bytes(_)
+        | Value::Blob
+        | Value::List
+        | Value::Word(_)
+        | Value::Text
+        | Value::Excerpt(_)
+        | Value::Tuple(_) => Some(Value::Blob),
+        Value::Int(_) | Value::Long(_) | Value::Bool(_) => {
+            machine.heap.integer(first).filter(|n| *n <= SIZED_MAX).map(|_| Value::Blob)
+        }
+        _ => None,
+    }
+}
+
+/// torch's persistent id of a storage: `('storage', type, key, location, elements[, view])`.
+pub(super) fn storage(machine: &mut Machine, id: Value, scope: &mut Scope<'_>) -> Option<Value> {
+    let items: Vec<Value> = machine.heap.items(id)?.to_vec();
+    let &Value::Word(kind) = items.first()? else { return None };
+    let [_, Value::Global(class), Value::Word(key), Value::Word(_), numel, ..] = *items.as_slice()
+    else {
+        return None;
+    };
+    if machine.names.text(kind) != "storage" || items.len() > 6 {
+        return None;
+    }
+    let item_bytes = storage_item_bytes(&machine.names.global(class)?.name)?;
+    let numel = u64::try_from(machine.heap.integer(numel)?).ok()?;
+    let storage =
+        Storage { key: machine.names.text(key).into(), bytes: numel.checked_mul(item_bytes)? };
+    if scope.storages.last() != Some(&storage) {
+        scope.storages.push(storage);
+    }
+    Some(Value::Instance(class))
+}
+
+/// Bytes of an element of torch's storage types (`torch/storage.py`, `_dtype_to_storage_type_map`).
+fn storage_item_bytes(name: &str) -> Option<u64> {
+    Some(match name {
+        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => 8,
+        "FloatStorage" | "IntStorage" | "QInt32Storage" => 4,
+        "HalfStorage" | "ShortStorage" | "BFloat16Storage" => 2,
+        "CharStorage" | "ByteStorage" | "BoolStorage" | "QInt8Storage" | "QUInt8Storage"
+        | "QUInt4x2Storage" | "QUInt2x4Storage" | "UntypedStorage" => 1,
+        "ComplexDoubleStorage" => 16,
+        _ => return None,
+    })
+}
