@@ -103,25 +103,31 @@ fn pairing(left: &Shape, right: &Shape, out: &Shape) -> Pairing {
     }
 }
 
-/// For every element of `out` the position in `shape` of the element that goes there.
-fn positions(shape: &Shape, out: &Shape, rows: usize) -> Vec<usize> {
-    let dims: Vec<usize> = out.at(rows).iter().map(|dim| *dim as usize).collect();
-    let given = shape.at(rows);
-    let missing = dims.len() - given.len();
-    let mut strides = vec![0; dims.len()];
-    let mut stride = 1;
-    for (axis, dim) in given.iter().enumerate().rev() {
-        strides[axis + missing] = if *dim == 1 { 0 } else { stride };
-        stride *= *dim as usize;
+/// Where the elements of one operand go in the result.
+struct Stretch {
+    /// Of each dimension of the result: elements after it, length, and step in the operand.
+    axes: Vec<(usize, usize, usize)>,
+}
+
+impl Stretch {
+    fn new(shape: &Shape, out: &Shape, rows: usize) -> Self {
+        let (given, dims) = (shape.at(rows), out.at(rows));
+        let missing = dims.len() - given.len();
+        let (mut inner, mut step) = (1, 1);
+        let mut axes = Vec::with_capacity(dims.len());
+        for (axis, dim) in dims.iter().enumerate().rev() {
+            let own = if axis < missing { 1 } else { given[axis - missing] as usize };
+            axes.push((inner, *dim as usize, if own == 1 { 0 } else { step }));
+            inner *= *dim as usize;
+            step *= own;
+        }
+        Self { axes }
     }
-    let mut positions = vec![0_usize];
-    for (dim, stride) in dims.iter().zip(strides) {
-        positions = positions
-            .iter()
-            .flat_map(|start| (0..*dim).map(move |step| start + step * stride))
-            .collect();
+
+    /// The operand's element for element `position` of the result.
+    fn at(&self, position: usize) -> usize {
+        self.axes.iter().map(|(inner, dim, step)| position / inner % dim * step).sum()
     }
-    positions
 }
 
 fn pair<T: Copy>(
@@ -147,9 +153,10 @@ fn pair<T: Copy>(
             out
         }
         Pairing::General { left: left_shape, right: right_shape, out } => {
-            let from = positions(left_shape, out, rows);
-            let to = positions(right_shape, out, rows);
-            from.iter().zip(to).map(|(a, b)| operation(left[*a], right[b])).collect()
+            let (a, b) =
+                (Stretch::new(left_shape, out, rows), Stretch::new(right_shape, out, rows));
+            let count = out.at(rows).iter().product::<u64>() as usize;
+            (0..count).map(|at| operation(left[a.at(at)], right[b.at(at)])).collect()
         }
     }
 }

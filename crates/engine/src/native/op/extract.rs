@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bartizan_core::{Datatype, Values};
 
+use super::labels::LABEL_BYTES_MAX;
 use crate::native::LoadError;
 use crate::native::kernel::{Call, Fault, Kernel};
 use crate::native::node::{Compiled, NodeContext};
@@ -30,6 +31,10 @@ pub(crate) fn compile(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError>
     }
     match (&table.constant, &indices.constant) {
         (Some(constant), None) if constant.values.len() == width => {
+            let is_long = |text: &Vec<u8>| LABEL_BYTES_MAX < text.len();
+            if matches!(&constant.values, Values::Bytes(texts) if texts.iter().any(is_long)) {
+                return Err(node.fault(format!("a text is longer than {LABEL_BYTES_MAX} bytes")));
+            }
             let mut extents = table.shape.extents().to_vec();
             extents.pop();
             if extents.is_empty() {
@@ -86,26 +91,39 @@ fn names(values: &Values) -> Vec<String> {
     }
 }
 
-/// The values that `pick` makes of a typed slice, in the same type.
+/// Elements of `$values`, chosen by the closure `$pick`, in the same type.
 macro_rules! same_type {
-    ($values:expr, $vec:ident => $picked:expr) => {
+    ($values:expr, $pick:expr) => {
         match $values {
-            Values::Bool($vec) => Values::Bool($picked),
-            Values::Uint8($vec) => Values::Uint8($picked),
-            Values::Uint16($vec) => Values::Uint16($picked),
-            Values::Uint32($vec) => Values::Uint32($picked),
-            Values::Uint64($vec) => Values::Uint64($picked),
-            Values::Int8($vec) => Values::Int8($picked),
-            Values::Int16($vec) => Values::Int16($picked),
-            Values::Int32($vec) => Values::Int32($picked),
-            Values::Int64($vec) => Values::Int64($picked),
-            Values::Fp16($vec) => Values::Fp16($picked),
-            Values::Bf16($vec) => Values::Bf16($picked),
-            Values::Fp32($vec) => Values::Fp32($picked),
-            Values::Fp64($vec) => Values::Fp64($picked),
-            Values::Bytes($vec) => Values::Bytes($picked),
+            Values::Bool(v) => Values::Bool(($pick)(v)),
+            Values::Uint8(v) => Values::Uint8(($pick)(v)),
+            Values::Uint16(v) => Values::Uint16(($pick)(v)),
+            Values::Uint32(v) => Values::Uint32(($pick)(v)),
+            Values::Uint64(v) => Values::Uint64(($pick)(v)),
+            Values::Int8(v) => Values::Int8(($pick)(v)),
+            Values::Int16(v) => Values::Int16(($pick)(v)),
+            Values::Int32(v) => Values::Int32(($pick)(v)),
+            Values::Int64(v) => Values::Int64(($pick)(v)),
+            Values::Fp16(v) => Values::Fp16(($pick)(v)),
+            Values::Bf16(v) => Values::Bf16(($pick)(v)),
+            Values::Fp32(v) => Values::Fp32(($pick)(v)),
+            Values::Fp64(v) => Values::Fp64(($pick)(v)),
+            Values::Bytes(v) => Values::Bytes(($pick)(v)),
         }
     };
+}
+
+impl Lookup {
+    fn pick<T: Clone>(table: &[T], indices: &[usize]) -> Vec<T> {
+        indices.iter().map(|index| table[*index].clone()).collect()
+    }
+}
+
+impl Columns {
+    fn pick<T: Clone>(&self, values: &[T]) -> Vec<T> {
+        let rows = values.chunks_exact(self.width);
+        rows.flat_map(|row| self.indices.iter().map(|index| row[*index].clone())).collect()
+    }
 }
 
 impl Kernel for Lookup {
@@ -117,8 +135,7 @@ impl Kernel for Lookup {
             .map(|index| usize::try_from(*index).ok().filter(|index| *index < len))
             .collect();
         let Some(indices) = indices else { return Err("an index is out of range".into()) };
-        let picked = same_type!(&self.table.values,
-            table => indices.iter().map(|index| table[*index].clone()).collect());
+        let picked = same_type!(&self.table.values, |table| Self::pick(table, &indices));
         call.put(0, picked);
         Ok(())
     }
@@ -126,10 +143,7 @@ impl Kernel for Lookup {
 
 impl Kernel for Columns {
     fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
-        let picked = same_type!(call.input(0)?, values => values
-            .chunks_exact(self.width)
-            .flat_map(|row| self.indices.iter().map(|index| row[*index].clone()))
-            .collect());
+        let picked = same_type!(call.input(0)?, |values| self.pick(values));
         call.put(0, picked);
         Ok(())
     }

@@ -5,6 +5,9 @@ use bartizan_core::{Datatype, Values};
 use crate::native::LoadError;
 use crate::native::node::NodeContext;
 
+/// Longest label, in bytes: an answer holds one for every row.
+pub(crate) const LABEL_BYTES_MAX: usize = 1_024;
+
 /// A classifier's labels in the order of its scores.
 #[derive(Debug)]
 pub(crate) enum Labels {
@@ -22,6 +25,9 @@ impl Labels {
         let (given_ints, given_texts) = (node.ints(ints)?, node.texts(texts)?);
         match (given_ints.is_empty(), given_texts.is_empty()) {
             (false, true) => Ok(Self::Ints(given_ints.to_vec())),
+            (true, false) if given_texts.iter().any(|text| LABEL_BYTES_MAX < text.len()) => {
+                Err(node.fault(format!("a label is longer than {LABEL_BYTES_MAX} bytes")))
+            }
             (true, false) => {
                 Ok(Self::Texts(given_texts.iter().map(|text| text.to_vec()).collect()))
             }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use bartizan_core::Values;
 
-use super::walk::{Ensemble, FEATURES_MAX, Leaves, Node, Test};
+use super::walk::{Ensemble, Leaves, Node, Root};
 use crate::native::LoadError;
 use crate::native::node::NodeContext;
 
 /// Deepest tree, in branches from root to leaf.
 const DEPTH_MAX: usize = 1_024;
-/// Most nodes of all trees: positions are 31-bit numbers.
-const TREE_NODES_MAX: usize = 1 << 31;
+/// Most nodes of all trees: with what `==` adds their positions are 32-bit numbers.
+const TREE_NODES_MAX: usize = 1 << 30;
 
 /// A list of floats: an attribute, or its twin `.._as_tensor` of newer versions.
 pub(super) fn floats(node: &mut NodeContext<'_>, name: &str) -> Result<Vec<f32>, LoadError> {
@@ -104,7 +104,7 @@ impl<'m> Lists<'m> {
             }
         }
         if n == 0 || TREE_NODES_MAX < n {
-            return Err(node.fault(format!("it has {n} tree nodes, not 1 to 2^31")));
+            return Err(node.fault(format!("it has {n} tree nodes, not 1 to 2^30")));
         }
         Ok(lists)
     }
@@ -112,6 +112,16 @@ impl<'m> Lists<'m> {
     fn name(&self, at: usize) -> String {
         format!("tree {}, node {}", self.trees[at], self.nodes[at])
     }
+}
+
+/// What a branch asks of a value.
+#[derive(Clone, Copy)]
+struct Test {
+    threshold: f32,
+    feature: u32,
+    /// The test is `x == threshold`, not `x <= threshold`.
+    is_equal: bool,
+    nan_passes: bool,
 }
 
 /// A node of the file: what it tests and where it leads, by position in the lists.
@@ -153,11 +163,21 @@ pub(super) fn ensemble(
     let roots = roots(&lists, &has_parent).map_err(|reason| node.fault(reason))?;
     let (leaves, payloads) =
         leaves(&lists, &parsed, &by_id, n_scores, &target).map_err(|reason| node.fault(reason))?;
-    let (nodes, roots) =
-        lay_out(&parsed, &roots, &payloads).map_err(|reason| node.fault(reason))?;
-    let is_equal = |found: &Parsed| matches!(found, Parsed::Branch(Test { is_equal: true, .. }, _));
-    let any_equal = parsed.iter().any(is_equal);
-    Ok(Ensemble { nodes, roots, leaves, width, n_scores, any_equal })
+    // +inf instead of NaN does only where it passes no test.
+    let needs_both = |found: &Parsed| match found {
+        Parsed::Leaf => false,
+        Parsed::Branch(test, _) => test.nan_passes || test.threshold == f32::INFINITY,
+    };
+    let is_doubled = parsed.iter().any(needs_both);
+    let layout = Layout {
+        parsed: &parsed,
+        payloads: &payloads,
+        failing: if is_doubled { width as u32 } else { 0 },
+        nodes: Vec::with_capacity(parsed.len()),
+        n_laid: 0,
+    };
+    let (nodes, roots) = layout.trees(&roots).map_err(|reason| node.fault(reason))?;
+    Ok(Ensemble { nodes, roots, leaves, width, n_scores, is_doubled })
 }
 
 /// Reads one node. Every mode becomes `<=` or `==`: for 32-bit floats `x < t` is `x <= t'` with
@@ -169,13 +189,12 @@ fn parse(
     by_id: &HashMap<(&i64, &i64), u32>,
 ) -> Result<Parsed, String> {
     let threshold = lists.thresholds[at];
-    let below = |t: f32| if t == f32::NEG_INFINITY { f32::NAN } else { t.next_down() };
     let (threshold, is_equal, is_opposite) = match lists.modes[at] {
         b"LEAF" => return Ok(Parsed::Leaf),
         b"BRANCH_LEQ" => (threshold, false, false),
-        b"BRANCH_LT" => (below(threshold), false, false),
+        b"BRANCH_LT" => (threshold.next_down(), false, false),
         b"BRANCH_GT" => (threshold, false, true),
-        b"BRANCH_GTE" => (below(threshold), false, true),
+        b"BRANCH_GTE" => (threshold.next_down(), false, true),
         b"BRANCH_EQ" => (threshold, true, false),
         b"BRANCH_NEQ" => (threshold, true, true),
         other => {
@@ -183,12 +202,12 @@ fn parse(
             return Err(format!("mode `{mode}` is unknown"));
         }
     };
-    if lists.thresholds[at].is_nan() {
-        return Err("its threshold is NaN".into());
+    let is_strict = matches!(lists.modes[at], b"BRANCH_LT" | b"BRANCH_GTE");
+    if lists.thresholds[at].is_nan() || (is_strict && threshold == f32::NEG_INFINITY) {
+        return Err("its threshold is NaN, or -inf, which no value is below".into());
     }
     let feature = u32::try_from(lists.features[at]).ok();
-    let in_range = |feature: &u32| (*feature as usize) < width && *feature <= FEATURES_MAX;
-    let Some(feature) = feature.filter(in_range) else {
+    let Some(feature) = feature.filter(|feature| (*feature as usize) < width) else {
         let feature = lists.features[at];
         return Err(format!("feature {feature} is not among the {width} columns of the input"));
     };
@@ -286,46 +305,98 @@ fn leaves(
     Ok((Leaves::Sparse { starts, values }, payloads))
 }
 
-/// Nodes tree by tree, level by level, the children of a node side by side.
-fn lay_out(
-    parsed: &[Parsed],
-    roots: &[u32],
-    payloads: &[u32],
-) -> Result<(Vec<Node>, Vec<u32>), String> {
-    let mut nodes: Vec<Node> = Vec::with_capacity(parsed.len());
-    let mut new_roots = Vec::with_capacity(roots.len());
-    // Positions in the lists of the nodes of one level, and of the next.
-    let (mut level, mut next) = (Vec::new(), Vec::new());
-    for root in roots {
-        new_roots.push(nodes.len() as u32);
-        level.clear();
-        level.push(*root);
-        let mut depth = 0;
+/// What comes to lie in a place of the next level.
+#[derive(Clone, Copy)]
+enum Entry {
+    /// A node of the file, by position in the lists.
+    Listed(u32),
+    /// The second half of `x == threshold`: fails where the value is not below the threshold.
+    Below { test: Test, if_unequal: u32, if_equal: u32 },
+    /// Leads on to a node that lies elsewhere.
+    To(u32),
+}
+
+/// Lays nodes out tree by tree, level by level, the children of a node side by side.
+struct Layout<'p> {
+    parsed: &'p [Parsed],
+    payloads: &'p [u32],
+    /// Where in a prepared row NaN fails; it passes at the row's start.
+    failing: u32,
+    nodes: Vec<Node>,
+    /// How many nodes of the file have been laid out.
+    n_laid: usize,
+}
+
+impl Layout<'_> {
+    fn trees(mut self, roots: &[u32]) -> Result<(Vec<Node>, Vec<Root>), String> {
+        let roots = roots.iter().map(|root| self.tree(*root)).collect::<Result<Vec<_>, _>>()?;
+        // Each node has one parent at most, so that what was not reached is in a circle.
+        if self.n_laid != self.parsed.len() {
+            let lost = self.parsed.len() - self.n_laid;
+            return Err(format!("{lost} nodes are not reached from a root: they go in a circle"));
+        }
+        Ok((self.nodes, roots))
+    }
+
+    fn tree(&mut self, root: u32) -> Result<Root, String> {
+        let node = self.nodes.len() as u32;
+        let (mut level, mut next) = (vec![Entry::Listed(root)], Vec::new());
+        let (mut depth, mut n_leaves, mut depths) = (0_usize, 0_usize, 0_usize);
         while !level.is_empty() {
             if DEPTH_MAX < depth {
                 return Err(format!("a tree is deeper than {DEPTH_MAX} branches"));
             }
-            depth += 1;
-            let after = nodes.len() + level.len();
-            for at in &level {
-                let own = nodes.len() as u32;
-                nodes.push(match parsed[*at as usize] {
-                    Parsed::Leaf => Node::leaf(own, payloads[*at as usize]),
-                    Parsed::Branch(test, children) => {
-                        let child = after + next.len();
-                        next.extend(children);
-                        Node::branch(test, child as u32)
-                    }
-                });
+            let after = self.nodes.len() + level.len();
+            for entry in level.drain(..) {
+                let child = (after + next.len()) as u32;
+                let is_leaf = self.push(entry, child, &mut next);
+                n_leaves += usize::from(is_leaf);
+                depths += if is_leaf { depth } else { 0 };
             }
-            level.clear();
             std::mem::swap(&mut level, &mut next);
+            depth += 1;
         }
+        Ok(Root { node, steps: depths.checked_div(n_leaves).unwrap_or(0) as u32 })
     }
-    // Each node has one parent at most, so that what was not reached is in a circle.
-    if nodes.len() != parsed.len() {
-        let lost = parsed.len() - nodes.len();
-        return Err(format!("{lost} nodes are not reached from a root: they go in a circle"));
+
+    /// Lays out one node, whose children, if it has any, go to `next`, which begins at `child`.
+    fn push(&mut self, entry: Entry, child: u32, next: &mut Vec<Entry>) -> bool {
+        let own = self.nodes.len() as u32;
+        let feature = |test: &Test| test.feature + if test.nan_passes { 0 } else { self.failing };
+        let mut is_leaf = false;
+        let node = match entry {
+            Entry::Listed(at) => {
+                self.n_laid += 1;
+                match self.parsed[at as usize] {
+                    Parsed::Leaf => {
+                        is_leaf = true;
+                        Node::always(own, self.payloads[at as usize])
+                    }
+                    Parsed::Branch(test, [passes, fails]) => {
+                        let (if_unequal, if_equal) = (child + 1, passes);
+                        next.push(if test.is_equal {
+                            Entry::Below { test, if_unequal, if_equal }
+                        } else {
+                            Entry::Listed(passes)
+                        });
+                        next.push(Entry::Listed(fails));
+                        let feature = feature(&test);
+                        Node { threshold: test.threshold, feature, child, payload: 0 }
+                    }
+                }
+            }
+            Entry::Below { test, if_unequal, if_equal } => {
+                next.extend([Entry::To(if_unequal), Entry::Listed(if_equal)]);
+                let threshold = match test.threshold {
+                    f32::NEG_INFINITY => f32::NAN,
+                    threshold => threshold.next_down(),
+                };
+                // NaN, if it came here, fails and so counts as equal.
+                Node { threshold, feature: test.feature + self.failing, child, payload: 0 }
+            }
+            Entry::To(place) => Node::always(place, 0),
+        };
+        self.nodes.push(node);
+        is_leaf
     }
-    Ok((nodes, new_roots))
 }

@@ -4,67 +4,56 @@
 //! side by side. Either way a row's score is added up tree by tree in order, so that the bits are
 //! the same.
 //!
+//! A step is one comparison, `x <= threshold`; [`super::build`] turns every other test into that.
+//! Missing values are settled before the walk: where some branch needs it, a row is written twice,
+//! first with -inf for NaN, which passes every test, then as it is, where NaN fails every test;
+//! a branch looks into the half whose rule it has. Otherwise +inf, above every threshold, does.
+//!
 //! Invariants
-//! - W1: every child and root is a node; a leaf is its own child, and its test holds for every
-//!   value; every other path ends in a leaf;
-//! - W2: every feature is below `width`;
+//! - W1: every child and root is a node; a leaf is its own child and every value passes its test;
+//!   every other path ends in a leaf;
+//! - W2: every feature is below the length of a prepared row, and a leaf's is never NaN there;
 //! - W3: every leaf's payload is its value, or its position in the table of leaves.
+
+use std::borrow::Cow;
 
 /// Walks that go side by side.
 const LANES: usize = 8;
 /// Rows that go through a tree before the next tree: it stays in the nearest cache.
 const BLOCK_ROWS: usize = 64;
-/// Most features: what is left of 32 bits beside the flags.
-pub(super) const FEATURES_MAX: u32 = EQUAL - 1;
-/// Flag in [`Node::feature`]: NaN passes the test.
-const NAN_PASSES: u32 = 1 << 31;
-/// Flag in [`Node::feature`]: the test is `x == threshold`, not `x <= threshold`.
-const EQUAL: u32 = 1 << 30;
-
 /// One node, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Node {
-    threshold: f32,
-    feature: u32,
-    /// Where to go if the test passes; the other child is the next one.
-    child: u32,
-    /// Of a leaf; see W3.
-    payload: u32,
-}
-
-/// What a branch asks of a value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Test {
     pub(super) threshold: f32,
+    /// Position in a prepared row.
     pub(super) feature: u32,
-    /// The test is `x == threshold`, not `x <= threshold`.
-    pub(super) is_equal: bool,
-    pub(super) nan_passes: bool,
+    /// Where to go if the test passes; the other child is the next one.
+    pub(super) child: u32,
+    /// Of a leaf; see W3.
+    pub(super) payload: u32,
 }
 
 impl Node {
-    pub(super) fn branch(test: Test, child: u32) -> Self {
-        let equal = if test.is_equal { EQUAL } else { 0 };
-        let nan = if test.nan_passes { NAN_PASSES } else { 0 };
-        Self { threshold: test.threshold, feature: test.feature | equal | nan, child, payload: 0 }
-    }
-
-    pub(super) fn leaf(own: u32, payload: u32) -> Self {
-        Self { threshold: f32::INFINITY, feature: NAN_PASSES, child: own, payload }
+    /// A node whose test every value passes.
+    pub(super) fn always(child: u32, payload: u32) -> Self {
+        Self { threshold: f32::INFINITY, feature: 0, child, payload }
     }
 
     /// Without a branch that a processor could mispredict.
     #[inline(always)]
-    fn next<const ANY_EQUAL: bool>(&self, row: &[f32]) -> u32 {
-        let x = row[(self.feature & FEATURES_MAX) as usize];
-        let nan_passes = self.feature & NAN_PASSES != 0;
-        let passes = if ANY_EQUAL && self.feature & EQUAL != 0 {
-            x == self.threshold
-        } else {
-            x <= self.threshold
-        };
-        self.child + u32::from(!(passes | (x.is_nan() & nan_passes)))
+    fn next(&self, row: &[f32]) -> u32 {
+        let passes = row[self.feature as usize] <= self.threshold;
+        self.child + u32::from(!passes)
     }
+}
+
+/// Where a tree begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Root {
+    pub(super) node: u32,
+    /// Steps to take before looking whether all walks have ended: the mean depth of its leaves.
+    /// It decides how fast an answer is, never what it is.
+    pub(super) steps: u32,
 }
 
 /// What leaves hold.
@@ -82,11 +71,12 @@ pub(super) enum Leaves {
 #[derive(Debug)]
 pub(super) struct Ensemble {
     pub(super) nodes: Vec<Node>,
-    pub(super) roots: Vec<u32>,
+    pub(super) roots: Vec<Root>,
     pub(super) leaves: Leaves,
     pub(super) width: usize,
     pub(super) n_scores: usize,
-    pub(super) any_equal: bool,
+    /// Rows are written twice before the walk.
+    pub(super) is_doubled: bool,
 }
 
 impl Ensemble {
@@ -116,12 +106,12 @@ impl Ensemble {
         let mut scores = vec![0.0; n_rows * self.n_scores];
         let mut touched = Vec::new();
         match &self.leaves {
-            Leaves::Single => self.walk_all(rows, &mut |row, payload| {
+            Leaves::Single => self.walk(rows, |row, payload| {
                 scores[row] += f32::from_bits(payload);
             }),
             Leaves::Dense(values) => {
                 let n = self.n_scores;
-                self.walk_all(rows, &mut |row, leaf| {
+                self.walk(rows, |row, leaf| {
                     let leaf = leaf as usize * n;
                     let into = &mut scores[row * n..(row + 1) * n];
                     into.iter_mut().zip(&values[leaf..leaf + n]).for_each(|(s, v)| *s += v);
@@ -129,7 +119,7 @@ impl Ensemble {
             }
             Leaves::Sparse { starts, values } => {
                 touched = vec![false; scores.len()];
-                self.walk_all(rows, &mut |row, leaf| {
+                self.walk(rows, |row, leaf| {
                     let (from, to) = (starts[leaf as usize], starts[leaf as usize + 1]);
                     for (score, value) in &values[from as usize..to as usize] {
                         let at = row * self.n_scores + *score as usize;
@@ -142,86 +132,84 @@ impl Ensemble {
         (scores, touched)
     }
 
-    /// Calls `add` with row and payload of every leaf that is reached, for a row in tree order.
-    fn walk_all(&self, rows: &[f32], add: &mut impl FnMut(usize, u32)) {
-        if self.any_equal {
-            self.walk::<true>(rows, add);
+    /// A block of rows as the nodes read them.
+    fn prepare<'r>(&self, block: &'r [f32]) -> Cow<'r, [f32]> {
+        if self.is_doubled {
+            let mut doubled = Vec::with_capacity(2 * block.len());
+            for row in block.chunks_exact(self.width) {
+                doubled.extend(row.iter().map(|x| if x.is_nan() { f32::NEG_INFINITY } else { *x }));
+                doubled.extend_from_slice(row);
+            }
+            Cow::Owned(doubled)
+        } else if block.iter().any(|x| x.is_nan()) {
+            block.iter().map(|x| if x.is_nan() { f32::INFINITY } else { *x }).collect()
         } else {
-            self.walk::<false>(rows, add);
+            Cow::Borrowed(block)
         }
     }
 
-    fn walk<const ANY_EQUAL: bool>(&self, rows: &[f32], add: &mut impl FnMut(usize, u32)) {
+    /// Calls `add` with row and payload of every leaf that is reached, for a row in tree order.
+    fn walk(&self, rows: &[f32], mut add: impl FnMut(usize, u32)) {
+        let width = if self.is_doubled { 2 * self.width } else { self.width };
         let mut first_row = 0;
         for block in rows.chunks(self.width * BLOCK_ROWS) {
-            let groups = block.chunks_exact(self.width * LANES);
+            let prepared = self.prepare(block);
+            let groups = prepared.chunks_exact(width * LANES);
             let rest = groups.remainder();
             let n_grouped = groups.len() * LANES;
-            if 0 < n_grouped {
-                for root in &self.roots {
-                    for (group, rows) in groups.clone().enumerate() {
-                        let at = self.descend_rows::<ANY_EQUAL>(*root, rows);
-                        for (lane, at) in at.into_iter().enumerate() {
-                            let payload = self.nodes[at as usize].payload;
-                            add(first_row + group * LANES + lane, payload);
-                        }
+            for root in &self.roots {
+                for (group, rows) in groups.clone().enumerate() {
+                    let rows: [&[f32]; LANES] =
+                        std::array::from_fn(|lane| &rows[lane * width..(lane + 1) * width]);
+                    let mut at = [root.node; LANES];
+                    descend(&self.nodes, &rows, &mut at, root.steps);
+                    for (lane, at) in at.into_iter().enumerate() {
+                        let payload = self.nodes[at as usize].payload;
+                        add(first_row + group * LANES + lane, payload);
                     }
                 }
             }
-            for (row_idx, row) in rest.chunks_exact(self.width).enumerate() {
-                self.walk_row::<ANY_EQUAL>(row, &mut |payload| {
-                    add(first_row + n_grouped + row_idx, payload);
-                });
+            for (row_idx, row) in rest.chunks_exact(width).enumerate() {
+                self.walk_row(row, |payload| add(first_row + n_grouped + row_idx, payload));
             }
             first_row += block.len() / self.width;
         }
     }
 
-    /// The leaves that `LANES` rows reach in one tree.
-    #[inline(always)]
-    fn descend_rows<const ANY_EQUAL: bool>(&self, root: u32, rows: &[f32]) -> [u32; LANES] {
-        let mut at = [root; LANES];
-        loop {
-            let mut moved = 0;
-            for (at, row) in at.iter_mut().zip(rows.chunks_exact(self.width)) {
-                let next = self.nodes[*at as usize].next::<ANY_EQUAL>(row);
-                moved |= next ^ *at;
-                *at = next;
-            }
-            if moved == 0 {
-                return at;
-            }
-        }
-    }
-
     /// One row through all trees, `LANES` trees side by side.
-    fn walk_row<const ANY_EQUAL: bool>(&self, row: &[f32], add: &mut impl FnMut(u32)) {
+    fn walk_row(&self, row: &[f32], mut add: impl FnMut(u32)) {
         let (groups, rest) = self.roots.as_chunks::<LANES>();
         for roots in groups {
-            let mut at = *roots;
-            loop {
-                let mut moved = 0;
-                for at in &mut at {
-                    let next = self.nodes[*at as usize].next::<ANY_EQUAL>(row);
-                    moved |= next ^ *at;
-                    *at = next;
-                }
-                if moved == 0 {
-                    break;
-                }
-            }
+            let mut at = roots.map(|root| root.node);
+            let steps = roots.iter().map(|root| root.steps).max().unwrap_or(0);
+            descend(&self.nodes, &[row; LANES], &mut at, steps);
             at.iter().for_each(|at| add(self.nodes[*at as usize].payload));
         }
         for root in rest {
-            let mut at = *root;
-            loop {
-                let next = self.nodes[at as usize].next::<ANY_EQUAL>(row);
-                if next == at {
-                    break;
-                }
-                at = next;
-            }
-            add(self.nodes[at as usize].payload);
+            let mut at = [root.node];
+            descend(&self.nodes, &[row], &mut at, root.steps);
+            add(self.nodes[at[0] as usize].payload);
+        }
+    }
+}
+
+/// Moves each of `at` to the leaf that its row reaches.
+#[inline(always)]
+fn descend<const N: usize>(nodes: &[Node], rows: &[&[f32]; N], at: &mut [u32; N], steps: u32) {
+    for _ in 0..steps {
+        for (at, row) in at.iter_mut().zip(rows) {
+            *at = nodes[*at as usize].next(row);
+        }
+    }
+    loop {
+        let mut moved = 0;
+        for (at, row) in at.iter_mut().zip(rows) {
+            let next = nodes[*at as usize].next(row);
+            moved |= next ^ *at;
+            *at = next;
+        }
+        if moved == 0 {
+            return;
         }
     }
 }
