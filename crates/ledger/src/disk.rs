@@ -254,3 +254,6 @@ impl DiskFile for LocalFile {
         self.file.sync_data()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 
 mod cbor;
 mod commit;
+#[cfg(any(test, feature = "testing"))]
+mod conformance;
 mod disk;
 mod entry;
 mod log;
@@ -28,6 +30,8 @@ pub use commit::{
     CellProof, Commitment, SALT_BYTES, cell_commitment, commit, commit_outputs, commit_tensors,
     row_cells, row_commitment, row_of_cells,
 };
+#[cfg(any(test, feature = "testing"))]
+pub use conformance::{Nonconformance, check_disk};
 pub use disk::{FileDisk, LockError, StoreLock};
 pub use entry::{Entry, EntryClass, EntryTooLarge, SEALED_BYTES_MAX};
 pub use log::{

@@ -35,12 +35,13 @@ fn tensors_are_committed_to_as_the_format_says() {
         let mut salts = [0; 64];
         let mut nonce = [0; 12];
         nonce[0] = row_idx as u8;
-        key.seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::empty(),
-            &mut salts,
-        )
-        .unwrap();
+        let _tag = key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut salts,
+            )
+            .unwrap();
         let wide: Vec<u8> = (0..300).map(|n| (row_idx * 300 + n) as u8).collect();
         let cells = [(0, 0, row[0]), (0, 1, row[1]), (1, 0, row[2]), (2, 0, &wide[..])];
         let mut parts = vec![0x11, 4, 0, 0, 0, row_idx as u8, 0, 0, 0, 0, 0, 0, 0];
