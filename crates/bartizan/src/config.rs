@@ -161,10 +161,7 @@ pub(crate) struct Limits {
     /// Most connections at one time, over all listeners.
     #[schemars(range(min = 1, max = 65_536))]
     pub(crate) connections_max: u32,
-    /// Most tensors in one request.
-    #[schemars(range(min = 1, max = 64))]
-    pub(crate) tensors_max: u32,
-    /// Most rows in one request, unless a contract says fewer.
+    /// Most rows in one request; a contract may say fewer, never more.
     #[schemars(range(min = 1, max = 65_536))]
     pub(crate) rows_max: u32,
     /// How long a TLS handshake may take, in milliseconds.
@@ -196,7 +193,6 @@ impl Default for Limits {
             headers_max: 64,
             lanes: 0,
             connections_max: 4_096,
-            tensors_max: limits::TENSORS_MAX as u32,
             rows_max: limits::ROWS_MAX as u32,
             handshake_ms_max: 5_000,
             streams_max: 128,

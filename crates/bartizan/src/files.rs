@@ -84,11 +84,8 @@ pub(crate) fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -
 /// # Errors
 /// [`FileError`]; a longer file is not read at all.
 pub(crate) fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path).map_err(failed("read", path))?;
+    let file = open_plain(path)?;
     let meta = file.metadata().map_err(failed("read", path))?;
-    if !meta.is_file() {
-        return Err(FileError::NotPlain { path: path.to_owned() });
-    }
     let too_long = || FileError::TooLong { path: path.to_owned(), limit_bytes };
     if limit_bytes < meta.len() {
         return Err(too_long());
@@ -96,6 +93,26 @@ pub(crate) fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, Fil
     let mut bytes = Vec::with_capacity(meta.len() as usize);
     file.take(limit_bytes + 1).read_to_end(&mut bytes).map_err(failed("read", path))?;
     if limit_bytes < bytes.len() as u64 { Err(too_long()) } else { Ok(bytes) }
+}
+
+/// The first `n_bytes` of a plain file, or all of a shorter one.
+///
+/// # Errors
+/// [`FileError`].
+pub(crate) fn read_head(path: &Path, n_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let file = open_plain(path)?;
+    let mut bytes = Vec::new();
+    file.take(n_bytes).read_to_end(&mut bytes).map_err(failed("read", path))?;
+    Ok(bytes)
+}
+
+/// Opens a file that is plain; a pipe is not even opened, since that would wait for its writer.
+fn open_plain(path: &Path) -> Result<File, FileError> {
+    let meta = fs::metadata(path).map_err(failed("read", path))?;
+    if !meta.is_file() {
+        return Err(FileError::NotPlain { path: path.to_owned() });
+    }
+    File::open(path).map_err(failed("read", path))
 }
 
 /// The bytes of a secret; see P1.

@@ -64,6 +64,7 @@ fn walk(path: &Path, seen: &mut Vec<PathBuf>) {
     }
 }
 
+/// E2, and modes.
 #[test]
 fn an_environment_is_made_once_and_for_its_owner_alone() {
     let dir = TempDir::new();
@@ -99,12 +100,14 @@ fn a_disk_that_forgets_is_refused_unless_that_is_accepted() {
     let text = fs::read_to_string(&toml).unwrap();
     fs::write(&toml, text.replace("\nvolatile = true\n", "\nvolatile = false\n")).unwrap();
     let (out, _) = expect(&dir.0, &["config", "check", path], 1);
-    let (_, err) = expect(&dir.0, &["-e", path, "key", "list"], 3);
+    let issue = ["-e", path, "key", "issue", "--principal", "a", "--for", "1d"];
+    let (_, err) = expect(&dir.0, &issue, 3);
     fs::remove_dir_all(&shm).unwrap();
     assert!(out.contains("`ledger.volatile`"), "{out}");
     assert!(err.contains("ledger.volatile = true"), "{err}");
 }
 
+/// E1.
 #[test]
 fn a_secret_that_others_may_read_stops_every_verb() {
     let dir = TempDir::new();
@@ -312,9 +315,12 @@ fn what_is_no_onnx_model_is_named_with_the_next_command() {
     fs::write(dir.path("model.pkl"), b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00").unwrap();
     fs::create_dir(dir.path("mlflow")).unwrap();
     fs::write(dir.path("mlflow/MLmodel"), b"flavors:\n").unwrap();
+    // Longer than any model may be: what it is comes before how long it is.
+    fs::File::options().write(true).open(dir.path("model.pkl")).unwrap().set_len(1 << 40).unwrap();
     for (file, part) in [("model.pkl", "ickle"), ("mlflow", "MLflow")] {
         let (_, err) = expect(&dir.0, &["-e", "env", "model", "add", file], 1);
         assert!(err.contains(part) && err.contains("not executed"), "{file}: {err}");
+        assert!(err.contains("; next: "), "{file}: {err}");
     }
 }
 

@@ -79,7 +79,7 @@ fn what_is_wrong_is_said_with_its_place_and_the_way_out() {
 
 #[test]
 fn all_faults_are_said_at_once() {
-    let text = "[log]\nlevle = \"info\"\n[limits]\nrows_max = 0\ntensors_max = true\n";
+    let text = "[log]\nlevle = \"info\"\n[limits]\nrows_max = 0\nstreams_max = true\n";
     assert_eq!(problems(text).len(), 3, "{:?}", problems(text));
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_core::contract::{ContractError, ContractFile};
-use bartizan_core::{Contract, Predictor};
+use bartizan_core::{Contract, Predictor, limits};
+use bartizan_engine::sniff::{self, FileKind};
 use bartizan_engine::{LoadError, LoadLimits, native};
 use bartizan_guard::{ColumnFacts, sharpen};
 use bartizan_vet::read::{self, ReadError, ReadLimits};
@@ -27,7 +28,7 @@ pub(crate) enum PrepareError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is something else than a model that we run.
-    #[error("`{}` is {}", path.display(), kind_text(kind))]
+    #[error("`{}`: {kind}", path.display())]
     OtherKind {
         /// The file or folder.
         path: PathBuf,
@@ -72,10 +73,6 @@ fn at(position: Option<(usize, usize)>) -> String {
     position.map_or_else(String::new, |(line, column)| format!(" at line {line}, column {column}"))
 }
 
-fn kind_text(kind: &FileKind) -> String {
-    format!("{}; {}", kind.what(), kind.next_command())
-}
-
 /// What somebody brings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brought<'a> {
@@ -117,41 +114,60 @@ pub(crate) fn prepare(brought: &Brought<'_>, bounds: &Models) -> Result<Prepared
             toml::to_string(&inferred)?.into_bytes()
         }
     };
-    let contract = read_contract(&text)?;
+    let contract = read_contract(&text, limits::ROWS_MAX)?;
     contract.check_fits(predictor.signature())?;
     Ok(Prepared { files: Files { model: bytes, contract: text }, predictor, remarks })
 }
 
-/// The predictor and contract of files that were prepared before.
+/// The predictor and contract of files that were prepared before. Where the contract takes more
+/// than `rows_max` rows, it is read as taking so many; its digest stays that of the file.
 ///
 /// # Errors
 /// [`PrepareError`].
 pub(crate) fn load(
     files: &Files,
     bounds: &Models,
+    rows_max: u64,
 ) -> Result<(Arc<dyn Predictor>, Contract), PrepareError> {
     let predictor = load_model(&files.model, bounds)?;
-    let contract = read_contract(&files.contract)?;
+    let contract = read_contract(&files.contract, rows_max)?;
     contract.check_fits(predictor.signature())?;
     Ok((predictor, contract))
 }
 
 fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let other = |kind| PrepareError::OtherKind { path: path.to_owned(), kind };
-    if path.is_dir() {
-        let mut entries = Vec::new();
+    let kind = if path.is_dir() {
+        let mut names = Vec::new();
         for entry in fs::read_dir(path).map_err(failed("read", path))?.take(FOLDER_ENTRIES_MAX) {
             let entry = entry.map_err(failed("read", path))?;
-            entries.push(entry.file_name().to_string_lossy().into_owned());
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
-        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
-        return Err(other(sniff::sniff_folder(&entries)));
-    }
-    let bytes = files::read_bounded(path, bounds.file_bytes_max)?;
-    match sniff::sniff(&bytes, &name) {
-        FileKind::Onnx => Ok(bytes),
-        kind => Err(other(kind)),
+        sniff::sniff_folder(names.iter().map(String::as_str))
+    } else {
+        // The beginning alone first: what the file is matters more than how long it is.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        sniff::sniff(&files::read_head(path, sniff::HEAD_BYTES as u64)?, &name)
+    };
+    match kind {
+        FileKind::Onnx => Ok(files::read_bounded(path, bounds.file_bytes_max)?),
+        FileKind::Pickle
+        | FileKind::Joblib
+        | FileKind::Numpy
+        | FileKind::Torch
+        | FileKind::Keras
+        | FileKind::Zip
+        | FileKind::SafeTensors
+        | FileKind::Hdf5
+        | FileKind::LightGbm
+        | FileKind::XgBoostJson
+        | FileKind::XgBoostUbj
+        | FileKind::Parquet
+        | FileKind::MlflowFolder
+        | FileKind::SavedModelFolder
+        | FileKind::Folder
+        | FileKind::Compressed
+        | FileKind::Empty
+        | FileKind::Unknown => Err(PrepareError::OtherKind { path: path.to_owned(), kind }),
     }
 }
 
@@ -164,19 +180,21 @@ fn load_model(bytes: &[u8], bounds: &Models) -> Result<Arc<dyn Predictor>, Prepa
     Ok(Arc::new(native::load(bytes, &limits)?))
 }
 
-/// A contract from its TOML.
-///
-/// # Errors
-/// [`PrepareError::Syntax`] and [`PrepareError::Contract`].
-pub(crate) fn read_contract(bytes: &[u8]) -> Result<Contract, PrepareError> {
+fn read_contract(bytes: &[u8], rows_max: u64) -> Result<Contract, PrepareError> {
     let text = std::str::from_utf8(bytes).map_err(|fault| PrepareError::Syntax {
         position: None,
         message: format!("byte {} is not UTF-8", fault.valid_up_to()),
     })?;
-    let file: ContractFile = toml::from_str(text).map_err(|fault| {
+    let mut file: ContractFile = toml::from_str(text).map_err(|fault| {
         let position = fault.span().map(|span| position(text, span.start));
         PrepareError::Syntax { position, message: fault.message().replace('\n', ", ") }
     })?;
+    // The file's own value is checked first, so that a wrong one is not hidden.
+    let contract = Contract::new(file.clone(), bytes)?;
+    if contract.rows_max() <= rows_max {
+        return Ok(contract);
+    }
+    file.rows_max = Some(rows_max);
     Ok(Contract::new(file, bytes)?)
 }
 
@@ -227,25 +245,37 @@ fn infer(
     Ok(sharpen(inferred, &columns))
 }
 
-#[derive(Debug)]
-pub(crate) enum FileKind {
-    Onnx,
-    Other,
-}
-impl FileKind {
-    fn what(&self) -> &'static str {
-        "a pickle"
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: &str = "format = 1\nrows_max = 100\n\
+        inputs = [{ name = \"x\", datatype = \"FP32\", shape = [-1, 1] }]\n\
+        outputs = [{ name = \"y\", datatype = \"FP32\", shape = [-1, 1] }]\n";
+
+    /// The configuration's limit from both sides; the digest is the file's in every case.
+    #[test]
+    fn a_contract_never_takes_more_rows_than_the_configuration() {
+        for (limit, taken) in [(1, 1), (99, 99), (100, 100), (65_536, 100)] {
+            let contract = read_contract(CONTRACT.as_bytes(), limit).unwrap();
+            assert_eq!(contract.rows_max(), taken, "{limit}");
+            assert_eq!(contract.digest(), bartizan_core::Digest::of(CONTRACT.as_bytes()));
+        }
+        let wrong = CONTRACT.replace("100", "0");
+        assert!(read_contract(wrong.as_bytes(), 10).is_err());
     }
-    fn next_command(&self) -> &'static str {
-        "it is not executed"
-    }
-}
-mod sniff {
-    use super::FileKind;
-    pub(super) fn sniff(_b: &[u8], _n: &str) -> FileKind {
-        FileKind::Onnx
-    }
-    pub(super) fn sniff_folder(_e: &[&str]) -> FileKind {
-        FileKind::Other
+
+    #[test]
+    fn a_contract_that_does_not_read_is_told_with_its_place() {
+        for (text, place) in [
+            ("format = 1\nodd = 2\n".to_owned(), "at line 2, column 1"),
+            (CONTRACT.replace("FP32", "FLOAT"), "at line 3, column "),
+            ("format = \n".to_owned(), "at line 1, column "),
+        ] {
+            let error = read_contract(text.as_bytes(), 10).unwrap_err();
+            assert!(error.to_string().contains(place), "{text}: {error}");
+            assert!(error.is_no());
+        }
+        assert!(read_contract(&[0xff], 10).unwrap_err().to_string().contains("UTF-8"));
     }
 }

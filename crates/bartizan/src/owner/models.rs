@@ -117,8 +117,10 @@ impl Owner {
     }
 
     fn prepare(&self, shelved: &Shelved, files: &Files) -> Result<Arc<Model>, OperationError> {
-        let bounds = &self.environment.config().models;
-        let (predictor, contract) = prepare::load(files, bounds)?;
+        let config = self.environment.config();
+        let bounds = &config.models;
+        let rows_max = u64::from(config.limits.rows_max);
+        let (predictor, contract) = prepare::load(files, bounds, rows_max)?;
         let terms = bartizan_decision::ModelTerms {
             name: shelved.name.clone(),
             version: shelved.version,
