@@ -192,12 +192,14 @@ def request_bytes(path, headers, body, method="POST"):
 
 
 def read_all(connection):
-    """What the server sends until it closes."""
+    """What the server sends until it hangs up, which it must do before the socket's time-out."""
     chunks = []
     while True:
         try:
             chunk = connection.recv(65536)
-        except (TimeoutError, ConnectionResetError, ssl.SSLError):
+        except TimeoutError:
+            raise
+        except (ConnectionResetError, ssl.SSLError):
             break
         if not chunk:
             break

@@ -12,6 +12,8 @@ from house import House, infer_body, is_refusal, read_all, read_reply, request_b
 MODEL = "cancer-logistic"
 INFER = f"/v2/models/{MODEL}/infer"
 ROW = [1.0] * 30
+# What a client meets that goes on sending to a server that has hung up.
+HUNG_UP = (BrokenPipeError, ConnectionResetError, ssl.SSLError)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ BODIES = {
     "wrong width": (tensor(shape=[1, 29], data=ROW[:29]), 400, "mismatch"),
     "too few values": (tensor(data=ROW[:29]), 400, None),
     "too many values": (tensor(data=ROW + [1.0]), 400, None),
-    "huge shape": (tensor(shape=[2**60, 30]), 400, None),
-    "overflowing shape": (tensor(shape=[2**63, 2**63]), 400, None),
+    "huge shape": (tensor(shape=[2**60, 30]), 413, "too-large"),
+    "overflowing shape": (tensor(shape=[2**63, 2**63]), 413, "too-large"),
     "negative shape": (tensor(shape=[-1, 30]), 400, None),
     "a text for a number": (tensor(data=["x"] * 30), 400, None),
     "beyond the type": (tensor(data=[1e300] + ROW[1:]), 400, None),
@@ -113,7 +115,7 @@ def test_a_large_body_without_a_claim_is_refused_on_its_way(strict):
         try:
             for _ in range(32):
                 connection.sendall(chunk)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+        except HUNG_UP:
             pass
         reply = read_reply(connection)
     assert reply is None or reply[0] == 413, reply
@@ -125,7 +127,10 @@ def test_large_headers_are_refused(strict):
     many = {f"X-{number}": "x" for number in range(80)}
     assert is_refusal(strict.get("/v2", headers=strict.headers | many), 431, "headers-too-large")
     with strict.raw() as connection:
-        connection.sendall(request_bytes("/v2", {"X-Filler": "x" * 200_000}, b"", "GET"))
+        try:
+            connection.sendall(request_bytes("/v2", {"X-Filler": "x" * 200_000}, b"", "GET"))
+        except HUNG_UP:
+            return
         reply = read_reply(connection)
     assert reply is None or reply[0] == 431, reply
 
@@ -140,11 +145,11 @@ def test_a_slow_body_is_not_waited_for(strict):
     assert json.loads(body)["code"] == "slow"
 
 
-def test_a_slow_head_and_a_silent_client_are_hung_up_on(strict):
-    for sent in [b"", b"POST /v2/models"]:
-        with strict.raw() as connection:
-            connection.sendall(sent)
-            assert b" 200 " not in read_all(connection)
+@pytest.mark.parametrize("sent", [b"", b"P", b"PRI * HTTP/2.0\r\n", b"POST /v2/models"])
+def test_a_slow_head_and_a_silent_client_are_hung_up_on(strict, sent):
+    with strict.raw() as connection:
+        connection.sendall(sent)
+        assert b" 200 " not in read_all(connection)
 
 
 def test_a_slow_handshake_is_hung_up_on(strict):

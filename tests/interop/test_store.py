@@ -51,7 +51,7 @@ def test_a_store_has_one_owner(tmp_path):
         house.configure(inference={"address": other})
         done = house.run("serve")
         assert done.returncode not in (0, 1), done.stderr
-        assert "another process" in done.stderr or "lock" in done.stderr.lower(), done.stderr
+        assert f"in use by process {house.process.pid}" in done.stderr, done.stderr
         with pytest.raises(requests.ConnectionError):
             house.get("/v2/health/live")
 
@@ -85,7 +85,12 @@ def test_a_full_disk_refuses_and_answers_nothing_unrecorded(tmp_path):
             assert refused is not None, "the disk never filled"
             assert is_refusal(refused, 503, "unrecordable")
             assert int(refused.headers["Retry-After"]) > 0
-            assert house.infer(MODEL, [ROW]).status_code == 503
+            # A small record may still fit; then it is there like any other.
+            for _ in range(20):
+                reply = house.infer(MODEL, [ROW])
+                assert reply.status_code in (200, 503), reply.text
+                if reply.status_code == 200:
+                    receipts.append(reply.headers["bartizan-decision"])
             assert house.get("/v2/health/live").status_code == 200
         house.cli("ledger", "verify")
         for decision in receipts[-3:] + receipts[:1]:
@@ -145,7 +150,7 @@ def test_an_environment_is_its_owners_alone(tmp_path):
 
 @pytest.mark.parametrize("text, word", [
     ("[inference]\nadress = \"127.0.0.1:1\"\n", "address"),
-    ("[inference]\naddress = \"0.0.0.0:8443\"\ntls = \"off\"\n", "loopback"),
+    ("[inference]\naddress = \"0.0.0.0:8443\"\ntls = \"off\"\n", "127.0.0.1"),
     ("[inference]\naddress = 5\n", "address"),
     ("[inference\n", "line 1"),
     ("[inference]\ncertificate = \"tls/absent.pem\"\n", "absent.pem"),
