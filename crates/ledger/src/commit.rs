@@ -13,7 +13,6 @@
 use bartizan_core::limits::CELLS_PER_ROW_MAX;
 use bartizan_core::tensor::Tensor;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 
 use crate::seal::encode_tensors;
@@ -21,20 +20,6 @@ use crate::secret::RecordSecret;
 
 /// Bytes of a cell's salt.
 pub const SALT_BYTES: usize = 16;
-
-/// Longest value that shares one block of SHA-256 with its salt and place.
-const SHORT_BYTES_MAX: usize = 8;
-/// Where SHA-256 starts (FIPS 180-4, section 5.3.3).
-const SHA256_START: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
 
 /// What is committed to whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,29 +68,24 @@ pub fn cell_commitment(
     value: &[u8],
 ) -> [u8; 32] {
     const HEAD_BYTES: usize = 1 + SALT_BYTES + 8;
-    let mut block = [0; 64];
+    // One block of SHA-256 for every number, without the hasher's own buffering.
+    let mut block = [0; HEAD_BYTES + 8];
     block[0] = 0x10;
     block[1..=SALT_BYTES].copy_from_slice(salt);
     block[SALT_BYTES + 1..SALT_BYTES + 5].copy_from_slice(&tensor_idx.to_le_bytes());
     block[SALT_BYTES + 5..HEAD_BYTES].copy_from_slice(&column_idx.to_le_bytes());
-    let len = HEAD_BYTES + value.len();
-    if SHORT_BYTES_MAX < value.len() {
-        let mut hasher = Sha256::new();
-        hasher.update(&block[..HEAD_BYTES]);
-        hasher.update(value);
-        return hasher.finalize().into();
+    match block.get_mut(HEAD_BYTES..HEAD_BYTES + value.len()) {
+        Some(place) => {
+            place.copy_from_slice(value);
+            Sha256::digest(&block[..HEAD_BYTES + value.len()]).into()
+        }
+        None => {
+            let mut hasher = Sha256::new();
+            hasher.update(&block[..HEAD_BYTES]);
+            hasher.update(value);
+            hasher.finalize().into()
+        }
     }
-    // Every number is one block: padded here (FIPS 180-4, section 5.1.1) it costs a third less.
-    block[HEAD_BYTES..len].copy_from_slice(value);
-    block[len] = 0x80;
-    block[56..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
-    let mut state = SHA256_START;
-    compress256(&mut state, &[block]);
-    let mut hash = [0; 32];
-    for (word, place) in state.iter().zip(hash.as_chunks_mut::<4>().0) {
-        *place = word.to_be_bytes();
-    }
-    hash
 }
 
 /// Commitment to the row `row_idx` of its cells: SHA-256 of 0x11, their number as a 32-bit and

@@ -3,13 +3,15 @@
 mod recover;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use bartizan_core::clock::Clock;
 use bartizan_core::disk::{Disk, DiskKind};
 
-use crate::queue::{Appender, QueueBounds, Shared};
+use crate::entry::Entry;
+use crate::queue::{AppendError, Appender, QueueBounds, Shared};
+use crate::receipt::Receipt;
 use crate::space::{Preparer, SEGMENT_BYTES_MIN, Shares, Space, Spares};
 use crate::wal::{FrameFault, HeaderFault};
 use crate::writer::Writer;
@@ -236,6 +238,21 @@ impl Log {
     /// The way in, for as many threads as like.
     pub fn appender(&self) -> Appender {
         self.appender.clone()
+    }
+
+    /// Makes one record durable on this thread: for a verb that records and ends.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn record(&mut self, entry: Entry) -> Result<Receipt, AppendError> {
+        let (tell, told) = mpsc::sync_channel(1);
+        let done = move |answer| {
+            // The receiver lives until this function ends.
+            let _ = tell.send(answer);
+        };
+        self.appender.append(entry, Box::new(done))?;
+        self.writer.step();
+        told.try_recv().unwrap_or(Err(AppendError::Fenced))
     }
 
     /// The parts, for a caller that brings its own threads or steps.

@@ -252,49 +252,77 @@ impl<'d> Run<'d> {
         next: Option<u64>,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ReadError> {
-        let fault = loop {
-            match walk.next(Check::Chain).map_err(io_error(name))? {
+        loop {
+            let fault = match walk.next(Check::Chain).map_err(io_error(name))? {
                 Step::Frame(offset, frame) => {
                     if let Err(kind) = self.entry(&frame) {
                         self.damage(name, offset, Some(frame.index), kind);
                         return Ok(ControlFlow::Break(()));
                     }
                     self.report.n_records += 1;
+                    if self.tell(walk.at, progress).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    continue;
                 }
-                Step::End => break None,
-                Step::Bad(fault) => break Some(fault),
+                Step::End => None,
+                Step::Bad(fault) => Some(fault),
+            };
+            let tail = match (next, fault) {
+                (Some(_), Some(fault)) => Tail::Damaged(fault),
+                (Some(next), None) if walk.index != next => Tail::Damaged(FrameFault::Missing),
+                _ => walk.tail(fault).map_err(io_error(name))?,
+            };
+            // What was zeroes a moment ago may have been written since: look once more.
+            walk.cursor.refresh();
+            let unfinished = matches!(
+                fault,
+                None | Some(FrameFault::Checksum | FrameFault::Length | FrameFault::Cut)
+            );
+            let is_written = self.scope == Scope::Live
+                && unfinished
+                && tail != Tail::Clean
+                && walk.has_frame().map_err(io_error(name))?;
+            if is_written {
+                continue;
             }
-            let done = self.report.n_bytes + walk.at;
-            if self.told_bytes + PROGRESS_BYTES <= done {
-                self.told_bytes = done;
-                if progress(done, self.total_bytes).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        };
+            return Ok(self.judge(name, walk, next.is_some(), tail));
+        }
+    }
+
+    /// Tells how far the run is, now and then.
+    fn tell(
+        &mut self,
+        at: u64,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let done = self.report.n_bytes + at;
+        if done < self.told_bytes + PROGRESS_BYTES {
+            return ControlFlow::Continue(());
+        }
+        self.told_bytes = done;
+        progress(done, self.total_bytes)
+    }
+
+    fn judge(&mut self, name: &str, walk: &Walk, is_closed: bool, tail: Tail) -> ControlFlow<()> {
         let (at, index) = (walk.at, Some(walk.index));
-        let tail = match (next, fault) {
-            (Some(_), Some(fault)) => Tail::Damaged(fault),
-            (Some(next), None) if walk.index != next => Tail::Damaged(FrameFault::Missing),
-            _ => walk.tail(fault).map_err(io_error(name))?,
-        };
-        match (tail, next, self.scope) {
-            (Tail::Clean, ..) | (Tail::Torn { .. }, None, Scope::Live) => {
-                return Ok(ControlFlow::Continue(()));
+        match (tail, is_closed, self.scope) {
+            (Tail::Clean, ..) | (Tail::Torn { .. }, false, Scope::Live) => {
+                return ControlFlow::Continue(());
             }
-            (Tail::Torn { fault, .. }, None, Scope::Closed) => {
+            (Tail::Torn { fault, .. }, false, Scope::Closed) => {
                 let (segment, kind) = (name.to_owned(), DamageKind::Frame(fault));
                 self.report.torn_tail = Some(Damage { segment, offset: at, index, kind });
-                return Ok(ControlFlow::Continue(()));
+                return ControlFlow::Continue(());
             }
-            (Tail::Torn { .. }, Some(_), _) => {
+            (Tail::Torn { .. }, true, _) => {
                 self.damage(name, at, None, DamageKind::Frame(FrameFault::Trailing));
             }
             (Tail::Damaged(fault), ..) => {
                 self.damage(name, at, index, DamageKind::Frame(fault));
             }
         }
-        Ok(ControlFlow::Break(()))
+        ControlFlow::Break(())
     }
 
     /// The record of a frame, and what is sealed beside it.

@@ -54,6 +54,8 @@ pub(crate) struct End {
     pub(crate) chain: [u8; 32],
     pub(crate) epoch: u64,
     pub(crate) opened_ns: u64,
+    /// Bytes of folded records in segments that are no longer there.
+    pub(crate) folded_gone: u64,
 }
 
 /// The writer; a thread owns it, or a test steps it.
@@ -313,7 +315,7 @@ impl Writer {
             epoch: self.end.epoch,
             first_index: self.end.index,
             segment_bytes: len_bytes,
-            folded_bytes: self.shared.space.folded(),
+            folded_bytes: self.end.folded_gone + self.shared.space.folded(),
             opened_ns,
             chain: self.end.chain,
         };

@@ -74,6 +74,7 @@ pub(super) fn recover(
     }
     let mut found = check_last(disk, last)?;
     disk.sync_dir(WAL_DIR).map_err(doing("sync", WAL_DIR))?;
+    found.end.folded_gone = first.header.folded_bytes;
     found.folded_bytes = found.folded_bytes.saturating_sub(first.header.folded_bytes);
     found.recovery.n_segments = segments.len();
     Ok(found)
@@ -181,7 +182,7 @@ fn check_last(disk: &dyn Disk, segment: &Segment) -> Result<Found, OpenError> {
     settle(&mut *file, group_at, at, end).map_err(doing("repair", &segment.name))?;
     let SegmentHeader { segment_bytes, epoch, opened_ns, .. } = segment.header;
     Ok(Found {
-        end: End { file, at, segment_bytes, index, chain, epoch, opened_ns },
+        end: End { file, at, segment_bytes, index, chain, epoch, opened_ns, folded_gone: 0 },
         folded_bytes,
         recovery: Recovery {
             n_records: index,
@@ -238,7 +239,16 @@ fn begin(spares: &Spares, config: &LogConfig, clock: &dyn Clock) -> Result<Found
     let at = HEADER_BYTES as u64;
     let (index, chain) = (0, CHAIN_START);
     Ok(Found {
-        end: End { file: spare.file, at, segment_bytes, index, chain, epoch, opened_ns },
+        end: End {
+            file: spare.file,
+            at,
+            segment_bytes,
+            index,
+            chain,
+            epoch,
+            opened_ns,
+            folded_gone: 0,
+        },
         folded_bytes: 0,
         recovery: Recovery {
             n_records: 0,

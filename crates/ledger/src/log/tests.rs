@@ -2,16 +2,13 @@
 //! of the writer that these tests must catch.
 
 use std::sync::Mutex;
-use std::sync::mpsc;
 
 use bartizan_testkit::{Fault, SimClock, SimDisk, SplitMix};
 
 use super::*;
-use crate::entry::{Entry, EntryClass};
+use crate::entry::EntryClass;
 use crate::memory::MemDisk;
-use crate::queue::AppendError;
 use crate::read::Reader;
-use crate::receipt::Receipt;
 use crate::wal::{HEADER_BYTES, segment_name};
 use crate::writer::Mutant;
 
@@ -336,6 +333,44 @@ fn a_record_larger_than_a_segment_gets_a_segment_of_its_own_size() {
     check_kept(&disk, &receipts).unwrap();
     let (_, recovery) = open(&disk).unwrap();
     assert_eq!(recovery.n_records, 2);
+}
+
+#[test]
+fn a_verb_records_on_its_own_thread() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk).unwrap();
+    let mut chance = SplitMix::new(1);
+    for index in 0..40 {
+        assert_eq!(log.record(entry(&mut chance)).unwrap().index, index);
+    }
+    disk.fail_after(0, Fault::SyncError);
+    assert_eq!(log.record(entry(&mut chance)), Err(AppendError::Fenced));
+    assert_eq!(log.record(entry(&mut chance)), Err(AppendError::Fenced));
+}
+
+/// S3: with the power lost anywhere while a segment is made, no segment is ever seen that is not
+/// whole: zeroes behind a header that says its length.
+#[test]
+fn a_segment_is_whole_before_it_has_its_name() {
+    for seed in 0..200 {
+        let disk = SimDisk::new(seed);
+        let mut chance = SplitMix::new(seed);
+        let (log, _) = open(&disk).unwrap();
+        let (appender, mut writer, preparer) = log.into_parts();
+        let fault = if chance.one_in(2) { Fault::CrashAtSync } else { Fault::CrashAtWrite };
+        disk.fail_after(chance.below(40), fault);
+        let answers = Answers::default();
+        while appender.is_writable() && disk.n_crashes() == 0 {
+            preparer.step();
+            let _ = append(&appender, entry(&mut chance), &answers);
+            writer.step();
+        }
+        for name in disk.list("wal").unwrap().iter().filter(|name| name.ends_with(".wal")) {
+            let bytes = disk.bytes(&format!("wal/{name}")).unwrap();
+            let header = crate::wal::SegmentHeader::parse(&bytes).unwrap();
+            assert_eq!(header.segment_bytes, bytes.len() as u64, "seed {seed}, {name}");
+        }
+    }
 }
 
 /// A small log of some segments, and its receipts.

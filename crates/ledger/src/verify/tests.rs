@@ -193,6 +193,38 @@ fn every_cut_and_every_swap_is_found() {
     assert_eq!(damage.segment, names[0]);
 }
 
+/// A verifier that looks while the log is written never cries wolf.
+#[test]
+fn a_live_log_verifies_at_every_moment() {
+    let disk: Arc<dyn Disk> = Arc::new(crate::MemDisk::new());
+    let config =
+        LogConfig { segment_bytes: 1 << 20, volatile_allowed: true, ..LogConfig::new("a") };
+    let clock = Arc::new(SimClock::new(1_800_000_000_000_000_000));
+    let keys = SealingKeys::open(Arc::new(SimDisk::new(2)), Arc::new(SimEntropy::new(1)), 20_833);
+    let sealer = keys.unwrap().sealer();
+    let shared: Arc<SimClock> = Arc::clone(&clock);
+    let (log, _) = Log::open(Arc::clone(&disk), &config, shared).unwrap();
+    let running = log.start().unwrap();
+    let appender = running.appender();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..3_000 {
+                let entry = entry(&sealer, &clock, n, Lie::None);
+                while appender.n_waiting() > 50 {
+                    std::thread::yield_now();
+                }
+                appender.append(entry, Box::new(|answer| assert!(answer.is_ok()))).unwrap();
+            }
+        });
+        for _ in 0..40 {
+            let report =
+                verify(&*disk, None, Scope::Live, &mut |_, _| ControlFlow::Continue(())).unwrap();
+            assert!(report.damage.is_none(), "{:?}", report.damage);
+        }
+    });
+    running.stop();
+}
+
 /// The chain, not only the checksums: a record rewritten with a right checksum is found.
 #[test]
 fn a_rewritten_frame_with_a_right_checksum_is_found_by_the_chain() {
@@ -206,9 +238,11 @@ fn a_rewritten_frame_with_a_right_checksum_is_found_by_the_chain() {
     bytes[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
     disk.plant(&entry.segment, &bytes);
     for sealer in [Some(&*sealer), None] {
-        let damage = run(&disk, sealer, Scope::Closed).damage.unwrap();
-        assert_eq!((damage.offset, damage.index), (entry.offset, Some(3)));
-        assert!(matches!(damage.kind, DamageKind::Frame(FrameFault::Chain)), "{damage:?}");
+        for scope in [Scope::Closed, Scope::Live] {
+            let damage = run(&disk, sealer, scope).damage.unwrap();
+            assert_eq!((damage.offset, damage.index), (entry.offset, Some(3)));
+            assert!(matches!(damage.kind, DamageKind::Frame(FrameFault::Chain)), "{damage:?}");
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Cursor {
         self.len
     }
 
+    /// Reads again what the window holds: somebody may have written there since.
+    pub(crate) fn refresh(&mut self) {
+        self.window.clear();
+    }
+
     pub(crate) fn into_file(self) -> Box<dyn DiskFile> {
         self.file
     }
@@ -183,6 +188,16 @@ impl Walk {
         self.index = self.index.saturating_add(1);
         self.chain = frame.chain;
         Ok(Step::Frame(at, frame))
+    }
+
+    /// Whether the next frame is there by now; the walk stays where it is.
+    pub(crate) fn has_frame(&mut self) -> io::Result<bool> {
+        let extent = match frame_extent(self.cursor.bytes(self.at, FRAME_HEAD_BYTES)?) {
+            Ok(Some(extent)) => extent,
+            Ok(None) | Err(_) => return Ok(false),
+        };
+        let frame = parse_frame(self.cursor.bytes(self.at, extent)?);
+        Ok(matches!(frame, Ok(Some(frame)) if frame.index == self.index))
     }
 
     /// What the bytes from here to the end are, given that there is no frame here because of
