@@ -3,7 +3,7 @@
 //! One call a row, on rows held out, and one call for all of them; the best of some rounds.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement run by hand")]
 
-#[path = "../tests/examples/data.rs"]
+#[path = "../src/native/tests/data.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "it serves the tests too")]
 mod data;
 

@@ -4,10 +4,15 @@
 //! bounded, and with the same bits on every machine. [`sniff`] says what a file is that is not
 //! a model we run. Nothing here opens a file or a socket: bytes come in, tensors go out.
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod load;
 pub mod native;
 pub mod onnx;
 pub mod sniff;
 
-pub use native::{LoadError, LoadLimits, NativeModel};
+// The examples' reader serves unit tests and the timing program alike.
+#[cfg(test)]
+extern crate self as bartizan_engine;
+
+pub use load::{LoadError, LoadLimits};

@@ -12,7 +12,8 @@
 use bartizan_core::predictor::Dim;
 use bartizan_core::{PredictError, Predictor, Recipe, Signature, Tensor, TensorSpec};
 
-use crate::onnx::{self, OnnxError};
+use crate::load::{LoadError, LoadLimits};
+use crate::onnx;
 
 mod kernel;
 mod node;
@@ -28,98 +29,6 @@ use shape::Extent;
 
 /// Version of the arithmetic: it changes when a bit of any output may.
 pub const VERSION: u32 = 1;
-
-/// What a model may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadLimits {
-    /// Largest file, in bytes.
-    pub file_bytes_max: usize,
-    /// Most memory that the loaded model may hold, in bytes.
-    pub resident_bytes_max: usize,
-    /// Most memory that one prediction may allocate, in bytes.
-    pub run_bytes_max: usize,
-}
-
-impl Default for LoadLimits {
-    fn default() -> Self {
-        Self {
-            file_bytes_max: onnx::FILE_BYTES_MAX,
-            resident_bytes_max: 2 * onnx::FILE_BYTES_MAX,
-            run_bytes_max: 256 * 1024 * 1024,
-        }
-    }
-}
-
-/// Why a file could not be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// It is no ONNX file within the bounds.
-    #[error(transparent)]
-    Onnx(#[from] OnnxError),
-    /// An operator set of a version that is not known.
-    #[error(
-        "the model uses version {version} of the operators `{domain}`, `native` knows {oldest} \
-         to {newest}; export it with `target_opset={newest}` or older"
-    )]
-    Opset {
-        /// The operator set.
-        domain: String,
-        /// The version that the model imports.
-        version: i64,
-        /// Oldest version that is known.
-        oldest: i64,
-        /// Newest version that is known.
-        newest: i64,
-    },
-    /// An operator that is not among [`OPERATORS`].
-    #[error("operator `{operator}` ({domain} {opset}, node `{node}`) is {}", advice(versions))]
-    Operator {
-        /// Its name.
-        operator: String,
-        /// Its operator set.
-        domain: String,
-        /// Version of the operator set that the model imports.
-        opset: i64,
-        /// The node's name, or its position.
-        node: String,
-        /// The versions in which it is known; empty where it is not at all.
-        versions: String,
-    },
-    /// A node that contradicts itself or its inputs, or wants what its operator does not do here.
-    #[error("operator `{operator}` of node `{node}`: {reason}")]
-    Node {
-        /// The operator's name.
-        operator: String,
-        /// The node's name, or its position.
-        node: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The graph does not hang together.
-    #[error("the model's graph: {reason}")]
-    Graph {
-        /// What is wrong.
-        reason: String,
-    },
-    /// The loaded model would hold too much memory.
-    #[error("the model would hold {bytes} bytes of memory, the limit is {limit}")]
-    TooLarge {
-        /// What it would hold.
-        bytes: usize,
-        /// The bound.
-        limit: usize,
-    },
-}
-
-fn advice(versions: &str) -> String {
-    if !versions.is_empty() {
-        return format!("known to `native` in versions {versions}; export with one of these");
-    }
-    let name = |info: &OperatorInfo| info.name;
-    let mut names: Vec<_> = OPERATORS.iter().map(name).collect();
-    names.dedup();
-    format!("not among the operators of `native`: {}", names.join(", "))
-}
 
 /// A loaded model.
 pub struct NativeModel {
@@ -236,15 +145,9 @@ impl Predictor for NativeModel {
         if self.run_bytes_max < self.plan.run_bytes(rows) {
             return Err(PredictError::Memory { limit_bytes: self.run_bytes_max });
         }
-        let values: Vec<_> = inputs.iter().map(Tensor::values).collect();
-        let outputs = self.plan.run(&values, rows)?;
-        let tensor = |(port, values): (&Port, _)| {
-            let name = port.name.as_str();
-            Tensor::new(name, port.shape.at(rows), values).map_err(|error| {
-                let (operator, node) = ("graph".into(), name.into());
-                PredictError::Operator { operator, node, reason: error.to_string() }
-            })
-        };
-        self.plan.outputs.iter().zip(outputs).map(tensor).collect()
+        self.plan.run(inputs, rows)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! opened: a tensor that lies in another file is refused.
 //!
 //! Invariants
-//! - O1: any bytes give a [`Model`] or an [`OnnxError`], never a panic;
+//! - O1: any bytes give a `Model` or an [`OnnxError`], never a panic;
 //! - O2: memory is bounded by the length of the bytes: a length that they claim is never
 //!   allocated before that many bytes are seen;
 //! - O3: messages nest five deep (model, graph, node, attribute, tensor): graphs inside

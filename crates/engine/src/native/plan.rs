@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bartizan_core::{Datatype, PredictError, Values};
+use bartizan_core::{Datatype, PredictError, Tensor, Values};
 
 use super::LoadError;
 use super::kernel::{Call, Kernel, Operand, Slot};
@@ -64,34 +64,35 @@ impl Plan {
     }
 
     /// The outputs, in order. `inputs` fit [`Self::inputs`], with `rows` rows.
-    pub(super) fn run(&self, inputs: &[&Values], rows: usize) -> Result<Vec<Values>, PredictError> {
+    pub(super) fn run(&self, inputs: &[Tensor], rows: usize) -> Result<Vec<Tensor>, PredictError> {
         let mut slots: Vec<Slot<'_>> = Vec::with_capacity(self.n_slots);
         slots.resize_with(self.n_slots, || Slot::Empty);
         for (slot, constant) in &self.constants {
             slots[*slot] = Slot::Lent(&constant.values);
         }
-        for (port, values) in self.inputs.iter().zip(inputs) {
-            slots[port.slot] = Slot::Lent(values);
+        for (port, tensor) in self.inputs.iter().zip(inputs) {
+            slots[port.slot] = Slot::Lent(tensor.values());
         }
         for step in &self.steps {
             step.run(rows, &mut slots)?;
         }
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for (position, port) in self.outputs.iter().enumerate() {
+            let fault = |reason: String| {
+                let (operator, node) = ("graph".into(), port.name.clone());
+                PredictError::Operator { operator, node, reason }
+            };
             let again = self.outputs[position + 1..].iter().any(|other| other.slot == port.slot);
-            let slot = &mut slots[port.slot];
-            outputs.push(match slot {
+            let mut values = match &mut slots[port.slot] {
                 Slot::Lent(values) => (*values).clone(),
                 Slot::Owned(values) if again => values.clone(),
                 Slot::Owned(values) => std::mem::replace(values, Values::Bool(Vec::new())),
-                Slot::Empty => {
-                    let reason = "an output was not computed".into();
-                    let (operator, node) = ("graph".into(), port.name.clone());
-                    return Err(PredictError::Operator { operator, node, reason });
-                }
-            });
+                Slot::Empty => return Err(fault("an output was not computed".into())),
+            };
+            canonical_nan(&mut values);
+            let tensor = Tensor::new(port.name.as_str(), port.shape.at(rows), values);
+            outputs.push(tensor.map_err(|error| fault(error.to_string()))?);
         }
-        outputs.iter_mut().for_each(canonical_nan);
         Ok(outputs)
     }
 }

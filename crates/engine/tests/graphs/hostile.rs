@@ -1,8 +1,9 @@
 //! Files that are truncated, spoilt or made to hurt: an error, never a panic (E1, O1).
 
 use bartizan_core::{Predictor, Tensor, Values};
-use bartizan_engine::native::{LoadError, LoadLimits, load};
+use bartizan_engine::native::load;
 use bartizan_engine::onnx::OnnxError;
+use bartizan_engine::{LoadError, LoadLimits};
 use proptest::prelude::{any, proptest};
 
 use super::build::{
@@ -71,6 +72,7 @@ fn try_all(bytes: &[u8]) {
     }
 }
 
+/// E1 and O1.
 #[test]
 fn no_prefix_of_a_model_makes_it_panic_or_loads() {
     for bytes in [small(), example("cancer-logistic")] {
@@ -108,6 +110,7 @@ proptest! {
     }
 }
 
+/// O2: nothing is allocated for what is merely claimed.
 #[test]
 fn a_claimed_size_is_not_believed() {
     let huge = Message::default().int(1, 8).bytes(7, []).0;
@@ -146,6 +149,7 @@ fn constants_cannot_be_grown_beyond_the_file() {
     assert!(refusal(&model).contains("elements a row"));
 }
 
+/// P1: what a node needs is there before it, or the file is refused.
 #[test]
 fn a_graph_that_does_not_hang_together_is_refused() {
     let relu = |from: &str, to: &str| node("Relu", "", &[from], &[to], &[]);
@@ -242,6 +246,7 @@ fn an_operator_that_is_lacking_is_named() {
     assert!(refusal(&foreign).contains("`com.microsoft`, which the model does not import"));
 }
 
+/// O3: and nothing is opened beside the file.
 #[test]
 fn what_lies_outside_the_file_or_nests_is_refused() {
     let external =

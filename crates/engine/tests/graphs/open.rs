@@ -1,7 +1,8 @@
 //! Loading and running what the tests build.
 
 use bartizan_core::{PredictError, Predictor, Tensor, Values};
-use bartizan_engine::native::{LoadError, LoadLimits, NativeModel, load};
+use bartizan_engine::native::{NativeModel, load};
+use bartizan_engine::{LoadError, LoadLimits};
 
 use super::build::Model;
 

@@ -188,7 +188,7 @@ fn same_as_slow(
 proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(128))]
 
-    /// W1 to W3: every mode, threshold and missing value, alone and in blocks of rows.
+    /// W1, W2 and W3: every mode, threshold and missing value, alone and in blocks of rows.
     #[test]
     fn every_walk_ends_in_the_leaf_that_onnx_says(lists in forest(1, false), rows in rows()) {
         same_as_slow(&lists, 1, &rows)?;

@@ -105,32 +105,32 @@ pub(crate) fn classifier(node: &mut NodeContext<'_>) -> Result<Compiled, LoadErr
     Ok(Compiled { kernel, outputs, row_cost_ns: cost, resident_bytes: bytes, classes })
 }
 
+impl Classifier {
+    /// The class of one row, whose probabilities are appended.
+    fn row(&self, row: &[f32], probabilities: &mut Vec<f32>) -> usize {
+        let start = probabilities.len();
+        probabilities.extend(self.scores.of(row));
+        let scores = &mut probabilities[start..];
+        if let &mut [score] = scores {
+            probabilities.truncate(start);
+            probabilities.extend(match self.post_transform {
+                PostTransform::Logistic => [sigmoid_f32(-score), sigmoid_f32(score)],
+                PostTransform::None | PostTransform::Softmax => [1.0 - score, score],
+            });
+            return usize::from(score > 0.0);
+        }
+        let chosen = largest(scores);
+        self.post_transform.apply(scores);
+        chosen
+    }
+}
+
 impl Kernel for Classifier {
     fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
         let values = call.rounded(0)?;
-        let n_rows = values.len() / self.scores.width;
-        let mut probabilities = Vec::with_capacity(n_rows * self.labels.len());
-        let mut chosen = Vec::with_capacity(n_rows);
-        for row in values.chunks_exact(self.scores.width) {
-            let start = probabilities.len();
-            probabilities.extend(self.scores.of(row));
-            if self.scores.n() == 1 {
-                let score = probabilities[start];
-                chosen.push(usize::from(score > 0.0));
-                let logistic = self.post_transform == PostTransform::Logistic;
-                let pair = if logistic {
-                    [sigmoid_f32(-score), sigmoid_f32(score)]
-                } else {
-                    [1.0 - score, score]
-                };
-                probabilities.truncate(start);
-                probabilities.extend(pair);
-            } else {
-                chosen.push(largest(&probabilities[start..]));
-                self.post_transform.apply(&mut probabilities[start..]);
-            }
-        }
-        let labels = self.labels.pick(chosen.into_iter());
+        let rows = values.chunks_exact(self.scores.width);
+        let mut probabilities = Vec::with_capacity(rows.len() * self.labels.len());
+        let labels = self.labels.pick(rows.map(|row| self.row(row, &mut probabilities)));
         call.put(0, labels);
         call.put(1, Values::Fp32(probabilities));
         Ok(())

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
 use bartizan_core::{Tensor, Values};
-use bartizan_engine::native::{LoadLimits, NativeModel, load};
+use bartizan_engine::LoadLimits;
+use bartizan_engine::native::{NativeModel, load};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Names of the examples.

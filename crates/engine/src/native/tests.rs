@@ -1,12 +1,12 @@
 //! The four examples: the same answers as onnxruntime, and what the port promises.
 
-#[cfg(test)]
 mod data;
 
-use bartizan_core::{PredictError, Predictor, Tensor, Values};
-use bartizan_engine::native::{LoadLimits, load};
-use bartizan_engine::{conformance, sniff};
+use bartizan_core::Values;
 use data::{NAMES, read};
+
+use super::*;
+use crate::{conformance, sniff};
 
 /// Largest difference from onnxruntime that is forgiven.
 const TOLERANCE: f32 = 1e-6;
@@ -81,6 +81,7 @@ fn no_rows_are_answered_with_no_rows() {
     }
 }
 
+/// P2.
 #[test]
 fn a_prediction_beyond_its_memory_is_refused() {
     let example = read("digits-mlp");
