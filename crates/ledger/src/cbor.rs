@@ -148,3 +148,60 @@ impl<'o> Map<'o> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minicbor::Decoder;
+
+    /// B1 from both sides of every head, read by another implementation.
+    #[test]
+    fn what_is_written_is_the_shortest_and_reads_back() {
+        for (n, len) in [
+            (0, 1),
+            (23, 1),
+            (24, 2),
+            (255, 2),
+            (256, 3),
+            (65_535, 3),
+            (65_536, 5),
+            (u64::from(u32::MAX), 5),
+            (1 << 32, 9),
+            (u64::MAX, 9),
+        ] {
+            let mut out = Vec::new();
+            uint(&mut out, n);
+            assert_eq!((out.len(), Decoder::new(&out).u64().unwrap()), (len, n));
+        }
+        let mut out = Vec::new();
+        let mut map = Map::begin(&mut out);
+        (0..23).for_each(|key| map.uint(key, 7));
+        assert_eq!(out[0], 0xb7, "23 entries still have a head of one byte");
+        let mut d = Decoder::new(&out);
+        assert_eq!(d.map().unwrap(), Some(23));
+    }
+
+    #[test]
+    fn what_is_absent_or_empty_leaves_no_trace() {
+        let mut out = Vec::new();
+        let mut map = Map::begin(&mut out);
+        map.count(0, 0);
+        map.word(1, "");
+        map.flag(2, false);
+        map.opt_text(3, None);
+        map.map(4, |inner| inner.opt_uint(0, None));
+        map.map(5, |inner| inner.uint(0, 1));
+        assert_eq!(out, [0xa1, 0x05, 0xa1, 0x00, 0x01]);
+    }
+
+    #[test]
+    fn every_nan_is_the_same_nan() {
+        let of = |value| {
+            let mut out = Vec::new();
+            Map::begin(&mut out).float(0, value);
+            out
+        };
+        assert_eq!(of(f64::NAN), of(f64::from_bits(0xfff8_0000_0000_1234)));
+        assert_ne!(of(0.0), of(-0.0));
+    }
+}

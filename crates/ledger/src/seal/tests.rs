@@ -82,6 +82,16 @@ fn nothing_opens_but_what_was_sealed() {
     assert_eq!(sealer.open(id(1), &other_day), Err(SealError::Authentication));
 }
 
+/// E1: two records sealed with one nonce share no keystream.
+#[test]
+fn every_record_has_a_key_of_its_own() {
+    let (sealer, secret) = (sealer(), RecordSecret::from([7; 32]));
+    let seal = |n| sealer.seal(id(n), TODAY, &payload(&secret, &[]), [3; 12]).unwrap();
+    let (a, b) = (seal(1), seal(2));
+    let same = a.iter().zip(&b).skip(17).filter(|(a, b)| a == b).count();
+    assert!(same < a.len() / 8, "{same} of {} bytes are the same", a.len());
+}
+
 /// E3: a day without a key seals nothing and opens nothing.
 #[test]
 fn a_day_without_its_key_fails_closed() {

@@ -111,6 +111,24 @@ fn a_payload_that_is_not_what_its_record_commits_to_is_found() {
     }
 }
 
+/// R2: what a request said is in the sealed part, and nowhere in the log in the clear.
+#[test]
+fn neither_leaf_nor_segment_shows_what_was_said_or_who_said_it() {
+    let (disk, sealer) = log(20, Lie::None);
+    let opened = |entry: &StoredEntry| {
+        sealer.open(Record::decode(&entry.leaf).unwrap().id, &entry.sealed).unwrap()
+    };
+    for entry in stored(&disk) {
+        assert_eq!(opened(&entry).principal.as_deref(), Some("alice"));
+        assert_eq!(opened(&entry).received, b"[1,2,3]");
+        for said in [&b"alice"[..], b"[1,2,3]", b"[0.5]"] {
+            assert!(!entry.leaf.windows(said.len()).any(|part| part == said));
+            let bytes = disk.bytes(&entry.segment).unwrap();
+            assert!(!bytes.windows(said.len()).any(|part| part == said));
+        }
+    }
+}
+
 fn stored(disk: &SimDisk) -> Vec<StoredEntry> {
     let reader = Reader::open(Arc::new(disk.clone())).unwrap();
     reader.entries().map(Result::unwrap).collect()
