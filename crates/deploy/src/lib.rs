@@ -1,5 +1,6 @@
 //! The network gate: plan, check, explain, fix and render a private AKS inference environment.
 pub mod addr;
+pub mod allocate;
 pub mod check;
 pub mod drift;
 pub mod fix;

@@ -126,42 +126,27 @@ impl Node {
 
     /// Keys and values; none where this is no table.
     pub fn entries(&self) -> &[Entry] {
-        match &self.data {
-            Data::Map(entries) => entries,
-            _ => &[],
-        }
+        if let Data::Map(entries) = &self.data { entries } else { &[] }
     }
 
     /// Members; none where this is no list.
     pub fn items(&self) -> &[Node] {
-        match &self.data {
-            Data::List(items) => items,
-            _ => &[],
-        }
+        if let Data::List(items) = &self.data { items } else { &[] }
     }
 
     /// The text, where this is text.
     pub fn text(&self) -> Option<&str> {
-        match &self.data {
-            Data::Text(text) => Some(text),
-            _ => None,
-        }
+        if let Data::Text(text) = &self.data { Some(text) } else { None }
     }
 
     /// The truth value, where this is one.
     pub fn bool(&self) -> Option<bool> {
-        match &self.data {
-            Data::Bool(value) => Some(*value),
-            _ => None,
-        }
+        if let Data::Bool(value) = &self.data { Some(*value) } else { None }
     }
 
     /// The whole number, where this is one.
     pub fn int(&self) -> Option<i64> {
-        match &self.data {
-            Data::Int(value) => Some(*value),
-            _ => None,
-        }
+        if let Data::Int(value) = &self.data { Some(*value) } else { None }
     }
 
     /// Whether this is `null`.

@@ -2,4 +2,5 @@
 
 mod text;
 
+pub(crate) use text::{json_of, yaml_of};
 pub use text::{json_text, yaml_text};

@@ -148,7 +148,8 @@ fn zone_rules(facts: &Facts<'_>, sink: &mut Sink, zone: &str) {
     };
     // API server VNet integration has no private link, and takes `private.` as well.
     let is_integrated = plan.private_cluster.api_server_vnet_integration;
-    if !is_named("privatelink") && !(is_integrated && is_named("private")) {
+    let is_right = is_named("privatelink") || is_integrated && is_named("private");
+    if !is_right {
         let message = format!("`{zone}` is not privatelink.{region}.azmk8s.io or a subzone of it");
         sink.add(rule::PRIV_ZONENAME, "privateCluster.dnsZone", message);
     }

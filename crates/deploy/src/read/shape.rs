@@ -115,6 +115,9 @@ fn walk(node: &Node, shape: &Shape, path: &str, found: &mut Vec<Problem>) {
             let what = format!("`{}` is none of {}", cut(text), words.join(", "));
             found.push(wrong(what, near.map(str::to_owned)));
         }
+        (Shape::Text, Data::Int(_) | Data::Float(_)) => {
+            found.push(wrong("needs text".into(), Some("put it in quotes".into())));
+        }
         (_, other) => {
             found.push(wrong(format!("needs {}, not {}", wanted(shape), other.kind()), None));
         }

@@ -71,10 +71,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        match self.data {
-            Data::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+        if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -83,9 +80,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        match &self.data {
-            Data::Text(text) => visitor.visit_enum((&**text).into_deserializer()),
-            other => Err(de::Error::custom(format!("a choice is text, not {}", other.kind()))),
+        match self.text() {
+            Some(text) => visitor.visit_enum(text.into_deserializer()),
+            None => Err(de::Error::custom(format!("a choice is text, not {}", self.data.kind()))),
         }
     }
 

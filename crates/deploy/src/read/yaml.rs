@@ -128,10 +128,12 @@ impl Builder {
             Some(Into::List(items)) => items.push(node),
             Some(Into::Map { entries, key }) => match key.take() {
                 Some((key, at)) => entries.push(Entry { key, at, node }),
-                None => match node.data {
-                    Data::Text(text) => *key = Some((text, node.at)),
-                    _ => return Err(ReadError::new(node.at, "a key must be text")),
-                },
+                None => {
+                    let Data::Text(text) = node.data else {
+                        return Err(ReadError::new(node.at, "a key must be text"));
+                    };
+                    *key = Some((text, node.at));
+                }
             },
         }
         Ok(())

@@ -28,13 +28,13 @@ pub(crate) fn json_of(node: &Node) -> String {
 /// read anything but text.
 pub(crate) fn yaml_of(node: &Node) -> String {
     let mut out = String::new();
-    match &node.data {
-        Data::Map(entries) if !entries.is_empty() => yaml_map(entries, 0, false, &mut out),
-        Data::List(items) if !items.is_empty() => yaml_list(items, 0, &mut out),
-        _ => {
-            yaml_scalar(node, &mut out);
-            out.push('\n');
-        }
+    if !node.entries().is_empty() {
+        yaml_map(node.entries(), 0, false, &mut out);
+    } else if !node.items().is_empty() {
+        yaml_list(node.items(), 0, &mut out);
+    } else {
+        yaml_scalar(node, &mut out);
+        out.push('\n');
     }
     out
 }
@@ -50,31 +50,25 @@ fn quoted(text: &str) -> String {
 }
 
 fn json(node: &Node, depth: usize, out: &mut String) {
-    match &node.data {
-        Data::List(items) if !items.is_empty() => {
-            out.push_str("[\n");
-            for (idx, item) in items.iter().enumerate() {
-                indent(depth + 1, out);
-                json(item, depth + 1, out);
-                out.push_str(if idx + 1 < items.len() { ",\n" } else { "\n" });
-            }
-            indent(depth, out);
-            out.push(']');
-        }
-        Data::Map(entries) if !entries.is_empty() => {
-            out.push_str("{\n");
-            for (idx, entry) in entries.iter().enumerate() {
-                indent(depth + 1, out);
-                out.push_str(&quoted(&entry.key));
-                out.push_str(": ");
-                json(&entry.node, depth + 1, out);
-                out.push_str(if idx + 1 < entries.len() { ",\n" } else { "\n" });
-            }
-            indent(depth, out);
-            out.push('}');
-        }
-        _ => scalar(node, out),
+    let (items, entries) = (node.items(), node.entries());
+    if items.is_empty() && entries.is_empty() {
+        return scalar(node, out);
     }
+    let n = items.len().max(entries.len());
+    out.push_str(if entries.is_empty() { "[\n" } else { "{\n" });
+    for idx in 0..n {
+        indent(depth + 1, out);
+        if let Some(entry) = entries.get(idx) {
+            out.push_str(&quoted(&entry.key));
+            out.push_str(": ");
+            json(&entry.node, depth + 1, out);
+        } else if let Some(item) = items.get(idx) {
+            json(item, depth + 1, out);
+        }
+        out.push_str(if idx + 1 < n { ",\n" } else { "\n" });
+    }
+    indent(depth, out);
+    out.push(if entries.is_empty() { ']' } else { '}' });
 }
 
 /// A value without parts, as JSON.
@@ -97,20 +91,17 @@ fn yaml_map(entries: &[Entry], depth: usize, is_first_inline: bool, out: &mut St
         }
         yaml_word(&entry.key, out);
         out.push(':');
-        match &entry.node.data {
-            Data::Map(below) if !below.is_empty() => {
-                out.push('\n');
-                yaml_map(below, depth + 1, false, out);
-            }
-            Data::List(items) if !items.is_empty() => {
-                out.push('\n');
-                yaml_list(items, depth, out);
-            }
-            _ => {
-                out.push(' ');
-                yaml_scalar(&entry.node, out);
-                out.push('\n');
-            }
+        let node = &entry.node;
+        if !node.entries().is_empty() {
+            out.push('\n');
+            yaml_map(node.entries(), depth + 1, false, out);
+        } else if !node.items().is_empty() {
+            out.push('\n');
+            yaml_list(node.items(), depth, out);
+        } else {
+            out.push(' ');
+            yaml_scalar(node, out);
+            out.push('\n');
         }
     }
 }
@@ -118,28 +109,24 @@ fn yaml_map(entries: &[Entry], depth: usize, is_first_inline: bool, out: &mut St
 fn yaml_list(items: &[Node], depth: usize, out: &mut String) {
     for item in items {
         indent(depth, out);
-        match &item.data {
-            Data::Map(entries) if !entries.is_empty() => {
-                out.push_str("- ");
-                yaml_map(entries, depth + 1, true, out);
-            }
-            Data::List(below) if !below.is_empty() => {
-                out.push_str("-\n");
-                yaml_list(below, depth + 1, out);
-            }
-            _ => {
-                out.push_str("- ");
-                yaml_scalar(item, out);
-                out.push('\n');
-            }
+        if !item.entries().is_empty() {
+            out.push_str("- ");
+            yaml_map(item.entries(), depth + 1, true, out);
+        } else if !item.items().is_empty() {
+            out.push_str("-\n");
+            yaml_list(item.items(), depth + 1, out);
+        } else {
+            out.push_str("- ");
+            yaml_scalar(item, out);
+            out.push('\n');
         }
     }
 }
 
 fn yaml_scalar(node: &Node, out: &mut String) {
-    match &node.data {
-        Data::Text(text) => yaml_word(text, out),
-        _ => scalar(node, out),
+    match node.text() {
+        Some(text) => yaml_word(text, out),
+        None => scalar(node, out),
     }
 }
 
