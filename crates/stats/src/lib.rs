@@ -9,5 +9,10 @@
 //! - S1: the bits of a result depend on the arguments alone.
 
 pub mod activation;
+pub mod chance;
 pub mod exp;
+pub mod isolation;
+pub mod ln;
+pub mod quantile;
 pub mod sum;
+pub mod tail;
