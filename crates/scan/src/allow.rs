@@ -20,7 +20,10 @@ const NAMES: &str = include_str!("allow/names.tsv");
 /// How a listed name may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// A class: imported, made with any arguments, given state.
+    /// A class of which an instance is made bare, without `__init__`, and given state: what
+    /// pickles of protocol 2 and later do. Not called.
+    State,
+    /// A class: imported, also called with any arguments, given state.
     Class,
     /// A function that is harmless with any arguments: imported, called.
     Function,
@@ -34,6 +37,7 @@ impl Role {
     /// The word in the list and in explanations.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::State => "state",
             Self::Class => "class",
             Self::Function => "function",
             Self::Reference => "reference",
@@ -42,7 +46,7 @@ impl Role {
     }
 
     fn of(word: &str) -> Option<Self> {
-        [Self::Class, Self::Function, Self::Reference, Self::Judged]
+        [Self::State, Self::Class, Self::Function, Self::Reference, Self::Judged]
             .into_iter()
             .find(|role| role.as_str() == word)
     }

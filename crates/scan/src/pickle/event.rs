@@ -6,11 +6,21 @@ use super::names::Global;
 use super::show;
 use super::special::{self, Special};
 use super::value::{Node, Value};
+use crate::allow::Role;
 use crate::escape;
 use crate::rules;
 use crate::scope::{Loader, Scope};
 use crate::sighting::Stop;
 use crate::source::Stream;
+
+/// How a class or function is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// `callee(*args)`.
+    Call,
+    /// `callee.__new__(callee, *args)`: without `__init__`.
+    New,
+}
 
 impl Machine {
     /// Imports a name, as the loader would.
@@ -55,6 +65,7 @@ impl Machine {
     /// Calls `callee`, or makes an instance of it, and gives the result.
     pub(super) fn call(
         &mut self,
+        how: How,
         callee: Value,
         args: Value,
         scope: &mut Scope<'_>,
@@ -70,10 +81,14 @@ impl Machine {
             return Value::Unknown;
         };
         match standing {
-            Standing::Listed(crate::allow::Role::Class | crate::allow::Role::Function) => {
+            Standing::Listed(Role::Class | Role::Function) => Value::Instance(global),
+            Standing::Listed(Role::State) => {
+                if how == How::Call {
+                    self.misused(global, args, "it is listed to be given state, not called", scope);
+                }
                 Value::Instance(global)
             }
-            Standing::Listed(crate::allow::Role::Reference | crate::allow::Role::Judged) => {
+            Standing::Listed(Role::Reference | Role::Judged) => {
                 self.misused(global, args, "it is listed to be kept, not called", scope);
                 Value::Unknown
             }

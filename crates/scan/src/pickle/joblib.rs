@@ -93,6 +93,7 @@ impl Machine {
         let Some((dtype, count, aligned)) = self.wrapper(state) else {
             return Err(Stop::Unjudged("an array of joblib's whose size cannot be told"));
         };
+        self.end_frame(scope, stream.offset());
         self.read_as_plain_pickle(scope, stream);
         if dtype.has_object == Some(true) {
             let mut inner = Self::new();

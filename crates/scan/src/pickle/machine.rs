@@ -7,6 +7,7 @@
     clippy::cast_possible_wrap
 )]
 
+use super::event::How;
 use super::judge;
 use super::names::{Names, WORD_BYTES_MAX};
 use super::text::{self, Read};
@@ -121,6 +122,14 @@ impl Machine {
                 self.leave_frame(scope, stream.offset());
             }
         }
+    }
+
+    /// Bytes that are no opcodes follow: a frame must have ended just before them.
+    pub(super) fn end_frame(&mut self, scope: &mut Scope<'_>, offset: u64) {
+        if self.frame_end != NO_FRAME && self.frame_end != offset {
+            scope.report(&rules::PICKLE_FRAME, self.at, "array bytes lie inside a frame");
+        }
+        self.frame_end = NO_FRAME;
     }
 
     fn leave_frame(&mut self, scope: &mut Scope<'_>, offset: u64) {
@@ -335,13 +344,14 @@ impl Machine {
             b'R' | 0x81 => {
                 self.floor(2)?;
                 let (args, callee) = (self.pop()?, self.pop()?);
-                let result = self.call(callee, args, scope, stream);
+                let how = if op == b'R' { How::Call } else { How::New };
+                let result = self.call(how, callee, args, scope, stream);
                 self.push(result)
             }
             0x92 => {
                 self.floor(3)?;
                 let (_kwargs, args, callee) = (self.pop()?, self.pop()?, self.pop()?);
-                let result = self.call(callee, args, scope, stream);
+                let result = self.call(How::New, callee, args, scope, stream);
                 self.push(result)
             }
             b'b' => {
@@ -473,7 +483,7 @@ impl Machine {
     ) -> Result<(), Stop> {
         let args = self.heap.tuple(self.stack.get(from..).unwrap_or(&[]));
         self.stack.truncate(from);
-        let result = self.call(callee, args, scope, stream);
+        let result = self.call(How::Call, callee, args, scope, stream);
         self.push(result)
     }
 

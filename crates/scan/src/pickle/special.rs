@@ -1,6 +1,7 @@
 //! Names whose calls are judged by their arguments: each is harmless as genuine libraries call it,
 //! and a way around the list otherwise.
 
+use super::event::How;
 use super::machine::Machine;
 use super::value::{DType, Node, Value};
 use crate::rules;
@@ -86,7 +87,9 @@ pub(super) fn call(
     let result = match special {
         Special::Getattr => getattr(machine, &items, scope),
         Special::Encode => encode(machine, &items),
-        Special::Reconstructor | Special::NewObject => make(machine, &items, args, scope, stream),
+        Special::Reconstructor | Special::NewObject => {
+            make(machine, special, &items, args, scope, stream)
+        }
         Special::DType => dtype(machine, global, &items),
         Special::EmptyArray => empty_array(machine, global, &items),
         Special::Partial => {
@@ -146,6 +149,7 @@ fn encode(machine: &Machine, items: &[Value]) -> Option<Value> {
 /// The class is called as if it were written so itself.
 fn make(
     machine: &mut Machine,
+    special: Special,
     items: &[Value],
     args: Value,
     scope: &mut Scope<'_>,
@@ -153,6 +157,32 @@ fn make(
 ) -> Option<Value> {
     let &class @ Value::Global(global) = items.first()? else { return None };
     let inner = machine.names.global(global)?.standing;
+    if special == Special::Reconstructor {
+        // The base makes the instance: one of Python's own types, or NumPy's array.
+        let &Value::Global(base) = items.get(1)? else { return None };
+        let base = machine.names.global(base)?;
+        let is_plain = matches!(
+            (&*base.module, &*base.name),
+            (
+                "builtins",
+                "object"
+                    | "dict"
+                    | "list"
+                    | "tuple"
+                    | "set"
+                    | "frozenset"
+                    | "int"
+                    | "float"
+                    | "str"
+                    | "bytes"
+                    | "complex"
+            ) | ("numpy", "ndarray")
+                | ("collections", "OrderedDict" | "defaultdict")
+        );
+        if !is_plain {
+            return None;
+        }
+    }
     match inner {
         super::judge::Standing::Judged(special)
             if matches!(
@@ -168,7 +198,7 @@ fn make(
             // `_reconstructor(cls, object, None)` makes a bare instance: no argument reaches it.
             let bare = items.get(2) == Some(&Value::None) && items.len() == 3;
             let rest = if bare { machine.heap.tuple(&[]) } else { rest };
-            Some(machine.call(class, rest, scope, stream))
+            Some(machine.call(How::New, class, rest, scope, stream))
         }
     }
 }
