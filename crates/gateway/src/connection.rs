@@ -13,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::dispatch::{self, Peer};
+use crate::lane::Lane;
 use crate::route::Listener;
-use crate::shared::Shared;
 
 /// Room for a head that is too large to be told so in the protocol's own shape, as a multiple of
 /// the limit; beyond it the connection is answered by the HTTP library.
@@ -26,7 +26,7 @@ pub(crate) async fn serve_tcp(
     listener: Listener,
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
     place: OwnedSemaphorePermit,
     stopped: watch::Receiver<bool>,
 ) {
@@ -37,20 +37,20 @@ pub(crate) async fn serve_tcp(
     let peer = Peer::Network(peer.ip());
     let tls = match listener {
         Listener::Operations | Listener::Socket => None,
-        Listener::Inference | Listener::Admin => shared.live.load().tls.clone(),
+        Listener::Inference | Listener::Admin => lane.live.load().tls.clone(),
     };
     let Some(tls) = tls else {
-        return serve(listener, stream, peer, shared, stopped).await;
+        return serve(listener, stream, peer, lane, stopped).await;
     };
     let handshake = TlsAcceptor::from(tls).accept(stream);
-    match tokio::time::timeout(shared.limits.handshake_wait_max, handshake).await {
-        Ok(Ok(stream)) => serve(listener, stream, peer, shared, stopped).await,
+    match tokio::time::timeout(lane.limits.handshake_wait_max, handshake).await {
+        Ok(Ok(stream)) => serve(listener, stream, peer, lane, stopped).await,
         Ok(Err(error)) => {
-            shared.metrics.handshakes_failed.inc();
+            lane.metrics.handshakes_failed.inc();
             debug!(%error, "gateway.handshake.failed");
         }
         Err(_) => {
-            shared.metrics.handshakes_failed.inc();
+            lane.metrics.handshakes_failed.inc();
             debug!("gateway.handshake.slow");
         }
     }
@@ -58,26 +58,26 @@ pub(crate) async fn serve_tcp(
 
 pub(crate) async fn serve_unix(
     stream: UnixStream,
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
     stopped: watch::Receiver<bool>,
 ) {
     let peer = match stream.peer_cred() {
         Ok(credentials) => Peer::Process { uid: credentials.uid() },
         Err(error) => return debug!(%error, "gateway.connection.lost"),
     };
-    serve(Listener::Socket, stream, peer, shared, stopped).await;
+    serve(Listener::Socket, stream, peer, lane, stopped).await;
 }
 
 async fn serve<S>(
     listener: Listener,
     stream: S,
     peer: Peer,
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = &shared.limits;
+    let limits = &lane.limits;
     let head_room = (limits.header_bytes_max * HEAD_ROOM).max(HEAD_ROOM_BYTES_MIN);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -94,10 +94,10 @@ async fn serve<S>(
         .max_concurrent_streams(limits.streams_max)
         .keep_alive_interval(limits.header_wait_max)
         .keep_alive_timeout(limits.handshake_wait_max);
-    shared.metrics.connections.inc();
+    lane.metrics.connections.inc();
     let service = {
-        let shared = shared.clone();
-        service_fn(move |request| dispatch::serve(shared.clone(), listener, peer, request))
+        let lane = lane.clone();
+        service_fn(move |request| dispatch::serve(lane.clone(), listener, peer, request))
     };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -111,5 +111,5 @@ async fn serve<S>(
     if let Err(error) = outcome {
         debug!(%error, "gateway.connection.lost");
     }
-    shared.metrics.connections.dec();
+    lane.metrics.connections.dec();
 }

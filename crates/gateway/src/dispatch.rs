@@ -24,11 +24,12 @@ use hyper::{Request, Response};
 
 use crate::body;
 use crate::describe;
+use crate::lane::Lane;
 use crate::pipeline::{self, Conclusion, Question};
 use crate::reply;
 use crate::route::{self, Found, Handler, Listener, Needs, Params};
 use crate::said::{self, Said};
-use crate::shared::{Live, Shared};
+use crate::shared::Live;
 
 /// Longest body of an admin operation, in bytes.
 const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
@@ -55,7 +56,7 @@ impl Peer {
 
 /// One request being answered.
 struct Turn<'a> {
-    shared: &'a Arc<Shared>,
+    lane: &'a Lane,
     live: Arc<Live>,
     peer: Peer,
     at: Stamp,
@@ -63,12 +64,12 @@ struct Turn<'a> {
 }
 
 pub(crate) async fn serve(
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
     listener: Listener,
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Answered, Infallible> {
-    shared.metrics.in_flight.inc();
+    lane.metrics.in_flight.inc();
     let (head, body) = request.into_parts();
     let found = route::find(listener, head.method.as_str(), head.uri.path());
     let route = match found {
@@ -77,16 +78,16 @@ pub(crate) async fn serve(
     };
     let trace_context = said::trace_context(&head.headers);
     let turn = Turn {
-        live: shared.live.load_full(),
-        at: shared.clock.now(),
+        live: lane.live.load_full(),
+        at: lane.clock.now(),
         said: Said { listener, route, trace_context },
-        shared: &shared,
+        lane: &lane,
         peer,
     };
     let at = turn.at;
     let (answer, refusal) = turn.answer(&head, found, body).await;
-    shared.metrics.in_flight.dec();
-    shared.metrics.decided(refusal, shared.clock.now().mono_ns.saturating_sub(at.mono_ns));
+    lane.metrics.in_flight.dec();
+    lane.metrics.decided(refusal, lane.clock.now().mono_ns.saturating_sub(at.mono_ns));
     Ok(answer)
 }
 
@@ -105,7 +106,7 @@ impl Turn<'_> {
                 return self.constant(route.handler);
             }
             Found::Route(route, _) if route.needs == Needs::OpenedByOperator => {
-                return (describe::metrics(self.shared, &self.live.snapshot), None);
+                return (describe::metrics(self.lane, &self.live.snapshot), None);
             }
             Found::Route(route, params) if route.needs == Needs::SameUser => {
                 return self.operate_locally(params, body).await;
@@ -149,7 +150,7 @@ impl Turn<'_> {
                 Err(_) => Err(forbidden()),
             },
             Handler::Metrics => permit_metrics(&credential)
-                .map(|_| describe::metrics(self.shared, snapshot))
+                .map(|_| describe::metrics(self.lane, snapshot))
                 .map_err(|_| forbidden()),
             Handler::ServerMetadata | Handler::OpenApi => permit_describe(&credential, None)
                 .map(|_| describe::server(handler))
@@ -180,12 +181,12 @@ impl Turn<'_> {
             text => Some(text.parse().map_err(|_| not_found())?),
         };
         let model = self.live.snapshot.model(name, version).ok_or_else(not_found)?;
-        Ok(describe::model(handler, model, &self.live.snapshot, self.shared.is_ready()))
+        Ok(describe::model(handler, model, &self.live.snapshot, self.lane.is_ready()))
     }
 
     fn check_head(&self, head: &Parts) -> Result<(), Refusal> {
         let headers = &head.headers;
-        let limits = &self.shared.limits;
+        let limits = &self.lane.limits;
         let bytes: usize = headers
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
@@ -221,7 +222,7 @@ impl Turn<'_> {
         let Peer::Network(source) = self.peer else {
             return (Refusal::new(RefusalCode::Unauthenticated), failure.as_str());
         };
-        match self.shared.throttle.note_failure(source, self.at.mono_ns) {
+        match self.lane.throttle.note_failure(source, self.at.mono_ns) {
             Ok(()) => (Refusal::new(RefusalCode::Unauthenticated), failure.as_str()),
             Err(wait) => {
                 let mut refusal = Refusal::new(RefusalCode::Throttled);
@@ -232,7 +233,7 @@ impl Turn<'_> {
     }
 
     fn constant(&self, handler: Handler) -> (Answered, Option<RefusalCode>) {
-        let is_yes = handler == Handler::Live || self.shared.is_ready();
+        let is_yes = handler == Handler::Live || self.lane.is_ready();
         (describe::health(handler, is_yes), None)
     }
 
@@ -245,9 +246,9 @@ impl Turn<'_> {
         let source = self.live.snapshot.pseudonym_of_source(&self.peer.source(), self.at);
         let listener = self.said.listener.as_str();
         let key = FoldKey { listener, code: refusal.code, reason, whom: Whom::Source(source) };
-        let random = entropy::random(&*self.shared.entropy);
+        let random = entropy::random(&*self.lane.entropy);
         let fresh = DecisionId::new(self.at.wall_ns, random);
-        refusal.decision = Some(self.shared.folder().note(key, self.at, fresh));
+        refusal.decision = Some(self.lane.folder().note(key, self.at, fresh));
         (reply::refusal(&refusal), Some(refusal.code))
     }
 
@@ -256,9 +257,9 @@ impl Turn<'_> {
         credential: &Credential,
         refusal: Refusal,
     ) -> (Answered, Option<RefusalCode>) {
-        let arrival = pipeline::arrival(self.shared, self.at, &self.said);
+        let arrival = pipeline::arrival(self.lane, self.at, &self.said);
         let withheld = refuse(self.live.snapshot.clone(), arrival, credential, refusal);
-        respond(pipeline::conclude(self.shared, withheld, self.at).await)
+        respond(pipeline::conclude(self.lane, withheld, self.at).await)
     }
 
     async fn infer(
@@ -276,7 +277,7 @@ impl Turn<'_> {
         let ask = Ask { model, version, asserted };
         let question = Question { at: self.at, ask, said: &self.said };
         let snapshot: Arc<Snapshot> = self.live.snapshot.clone();
-        respond(pipeline::infer(self.shared, snapshot, credential, question, body).await)
+        respond(pipeline::infer(self.lane, snapshot, credential, question, body).await)
     }
 
     async fn operate_locally(
@@ -304,12 +305,12 @@ impl Turn<'_> {
         [operation, _]: Params<'_>,
         incoming: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
-        let wait = self.shared.limits.body_wait_max;
+        let wait = self.lane.limits.body_wait_max;
         let body = match body::read(incoming, ADMIN_BODY_BYTES_MAX, wait).await {
             Ok(body) => body,
             Err(refusal) => return (reply::refusal(&refusal), Some(refusal.code)),
         };
-        let (admin, principal) = (self.shared.admin.clone(), principal.clone());
+        let (admin, principal) = (self.lane.admin.clone(), principal.clone());
         let operation = operation.to_owned();
         let work = move || admin.perform(&principal, &operation, &body);
         match tokio::task::spawn_blocking(work).await {

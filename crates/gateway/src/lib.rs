@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod describe;
 mod dispatch;
+mod lane;
 mod metrics;
 mod pipeline;
 mod protocol;

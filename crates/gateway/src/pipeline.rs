@@ -12,9 +12,9 @@ use bartizan_decision::{
 use bartizan_wire::{Limits, oip};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use crate::body;
+use crate::lane::Lane;
 use crate::protocol::OipRest;
 use crate::said::Said;
 use crate::shared::Shared;
@@ -42,25 +42,25 @@ pub(crate) struct Question<'a> {
 
 /// Decides on a request, records that, and gives what may be told.
 pub(crate) async fn infer(
-    shared: &Arc<Shared>,
+    lane: &Lane,
     snapshot: Arc<Snapshot>,
     credential: &Credential,
     question: Question<'_>,
     incoming: Incoming,
 ) -> Conclusion {
     let Question { at, ask, said } = question;
-    let arrival = arrival(shared, at, said);
+    let arrival = arrival(lane, at, said);
     let admitted = match admit(snapshot, arrival, credential, ask) {
         Ok(admitted) => admitted,
-        Err(withheld) => return conclude(shared, withheld, at).await,
+        Err(withheld) => return conclude(lane, withheld, at).await,
     };
-    let own_max = shared.limits.body_bytes_max;
+    let own_max = lane.limits.body_bytes_max;
     let bytes_max = admitted.body_bytes_max().map_or(own_max, |bytes| bytes.min(own_max));
-    let withheld = match body::read(incoming, bytes_max, shared.limits.body_wait_max).await {
+    let withheld = match body::read(incoming, bytes_max, lane.limits.body_wait_max).await {
         Err(refusal) => admitted.refuse(refusal, None),
         Ok(received) => decide(admitted, received, own_max).await,
     };
-    conclude(shared, withheld, at).await
+    conclude(lane, withheld, at).await
 }
 
 /// What is known of a request once its head is read.
@@ -120,19 +120,18 @@ fn steps(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> Withheld
 
 /// Records what was decided and gives it out for the receipt; a principal's refusals beyond its
 /// own count are folded instead.
-pub(crate) async fn conclude(shared: &Shared, mut withheld: Withheld, at: Stamp) -> Conclusion {
-    if let Some(tally) = tally_of(shared, &withheld, at) {
+pub(crate) async fn conclude(lane: &Lane, mut withheld: Withheld, at: Stamp) -> Conclusion {
+    if let Some(tally) = tally_of(lane, &withheld, at) {
         withheld = match withheld.fold(tally) {
             Ok(refusal) => return Conclusion::Refused(refusal),
             Err(answer) => *answer,
         };
     }
-    match record(shared, &mut withheld).await {
-        Some(receipt) => match withheld.release(receipt) {
-            Ok(reply) => Conclusion::Told(Box::new(reply)),
-            Err(_) => unrecordable(shared, at),
-        },
-        None => unrecordable(shared, at),
+    let Some(entry) = withheld.take_entry() else { return unrecordable(lane, at) };
+    let Ok(receipt) = lane.append(entry).await else { return unrecordable(lane, at) };
+    match withheld.release(receipt) {
+        Ok(reply) => Conclusion::Told(Box::new(reply)),
+        Err(_) => unrecordable(lane, at),
     }
 }
 
@@ -143,17 +142,6 @@ fn tally_of(shared: &Shared, withheld: &Withheld, at: Stamp) -> Option<DecisionI
     };
     let mut folder = shared.folder();
     if folder.is_single(principal, at) { None } else { Some(folder.note(key, at, withheld.id())) }
-}
-
-async fn record(shared: &Shared, withheld: &mut Withheld) -> Option<bartizan_ledger::Receipt> {
-    let entry = withheld.take_entry()?;
-    let (told, durable) = oneshot::channel();
-    let done = Box::new(move |outcome| {
-        // The caller may be gone; the record stands all the same.
-        let _ = told.send(outcome);
-    });
-    shared.appender.append(entry, done).ok()?;
-    durable.await.ok()?.ok()
 }
 
 fn unrecordable(shared: &Shared, at: Stamp) -> Conclusion {

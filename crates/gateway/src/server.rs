@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::background;
 use crate::connection;
+use crate::lane::Lane;
 use crate::route::Listener;
 use crate::settings::{Addresses, HttpLimits};
 use crate::shared::{Services, Shared};
@@ -210,23 +211,26 @@ async fn run_lane(
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) {
+    let lane = Lane::new(shared.clone());
+    let delivering = tokio::spawn(lane.clone().deliver());
     let mut loops = JoinSet::new();
     if lane_idx == 0 {
         loops.spawn(background::tick(shared.clone(), stopped.clone()));
     }
     for (listener, socket) in doors.tcp {
-        loops.spawn(accept_tcp(listener, socket, shared.clone(), stopped.clone()));
+        loops.spawn(accept_tcp(listener, socket, lane.clone(), stopped.clone()));
     }
     if let Some(socket) = doors.unix {
-        loops.spawn(accept_unix(socket, shared.clone(), stopped.clone()));
+        loops.spawn(accept_unix(socket, lane.clone(), stopped.clone()));
     }
     while loops.join_next().await.is_some() {}
+    delivering.abort();
 }
 
 async fn accept_tcp(
     listener: Listener,
     socket: TcpListener,
-    shared: Arc<Shared>,
+    lane: Arc<Lane>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let socket = match tokio::net::TcpListener::from_std(socket) {
@@ -240,16 +244,16 @@ async fn accept_tcp(
             _ = open.join_next(), if !open.is_empty() => {}
             // A place first, then the connection: while all are taken, callers wait in the
             // kernel's backlog and cost nothing here.
-            place = shared.connection_place() => {
+            place = lane.connection_place() => {
                 let accepted = tokio::select! {
                     _ = stopped.changed() => break,
                     accepted = socket.accept() => accepted,
                 };
                 match accepted {
                     Ok((stream, peer)) => {
-                        let (shared, stopped) = (shared.clone(), stopped.clone());
+                        let (lane, stopped) = (lane.clone(), stopped.clone());
                         open.spawn(connection::serve_tcp(
-                            listener, stream, peer, shared, place, stopped,
+                            listener, stream, peer, lane, place, stopped,
                         ));
                     }
                     Err(error) => {
@@ -261,14 +265,10 @@ async fn accept_tcp(
         }
     }
     drop(socket);
-    finish(open, &shared).await;
+    finish(open, &lane).await;
 }
 
-async fn accept_unix(
-    socket: UnixListener,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn accept_unix(socket: UnixListener, lane: Arc<Lane>, mut stopped: watch::Receiver<bool>) {
     let socket = match tokio::net::UnixListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return warn!(%error, "gateway.listener.failed"),
@@ -280,7 +280,7 @@ async fn accept_unix(
             _ = open.join_next(), if !open.is_empty() => {}
             accepted = socket.accept() => match accepted {
                 Ok((stream, _)) => {
-                    open.spawn(connection::serve_unix(stream, shared.clone(), stopped.clone()));
+                    open.spawn(connection::serve_unix(stream, lane.clone(), stopped.clone()));
                 }
                 Err(error) => {
                     warn!(%error, "gateway.connection.not-accepted");
@@ -289,7 +289,7 @@ async fn accept_unix(
             },
         }
     }
-    finish(open, &shared).await;
+    finish(open, &lane).await;
 }
 
 /// Waits for open connections, as long as the drain limit allows.
