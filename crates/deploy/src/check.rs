@@ -15,6 +15,7 @@ pub(crate) mod tests;
 
 pub(crate) use access::{API_DELEGATION, NODES_ONLY, NOT_GLOBAL, authorized_max, custom_zone};
 pub(crate) use address::{PLATFORM, PRIVATE, RESERVED, is_reserved};
+pub(crate) use advice::may_scale;
 pub(crate) use size::{PODS_A_NODE, PODS_A_POOL_MIN, nodes_max};
 
 use crate::fix::Fix;

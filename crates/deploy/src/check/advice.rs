@@ -109,12 +109,23 @@ fn azureml(facts: &Facts<'_>, sink: &mut Sink) {
     }
 }
 
+/// Whether more than one replica is rendered: with a shared registry and shared guard state, and
+/// never beside Azure ML's inference router, which scales by itself.
+pub(crate) fn may_scale(facts: &Facts<'_>, serving: &Serving) -> bool {
+    serving.registry == Some(RegistryKind::PostgreSql)
+        && serving.guard_state == Some(GuardState::Shared)
+        && !facts.is_azureml
+}
+
 fn replicas(facts: &Facts<'_>, serving: &Serving, sink: &mut Sink) {
-    let is_shared = serving.registry == Some(RegistryKind::PostgreSql)
-        && serving.guard_state == Some(GuardState::Shared);
     let wanted = serving.replicas_max.max(serving.replicas).unwrap_or(1);
-    if 1 < wanted && !is_shared {
-        let message = format!("{wanted} replicas are asked for, 1 is rendered");
+    if 1 < wanted && !may_scale(facts, serving) {
+        let why = if facts.is_azureml {
+            "beside Azure ML's router, which scales by itself; keep the model there as an upstream"
+        } else {
+            "without a shared registry and shared guard state"
+        };
+        let message = format!("{wanted} replicas are asked for, 1 is rendered: {why}");
         sink.add(rule::SEC_REPLICAS, "serving.replicas", message);
     }
     if serving.verified_images.is_none() {

@@ -1,0 +1,150 @@
+//! RE1 to RE3. The official schemas and the validators of Kubernetes are asked by `tests/deploy`.
+
+use super::*;
+use crate::check::tests::{changed, plan_of};
+
+const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// The base plan with Bartizan in it.
+pub(crate) fn serving(changes: &str) -> Plan {
+    let image = format!("crml.azurecr.io/bartizan@sha256:{DIGEST}");
+    let mut plan = changed(changes);
+    if plan.get("serving").is_none() {
+        plan["serving"] = serde_json::json!({"image": image, "identityClientId": "c"});
+    }
+    plan_of(&plan)
+}
+
+#[test]
+fn only_a_clean_plan_is_rendered() {
+    assert!(matches!(render(&serving("/serviceCidr=10.1.0.0/16")), Err(RenderError::NotClean(_))));
+    assert!(matches!(render(&serving("/subnets/2/cidr=")), Err(RenderError::NotSaid { .. })));
+    assert!(matches!(
+        render(&serving("/outboundType=block; /profile=standalone")),
+        Err(RenderError::Preview)
+    ));
+    assert_eq!(render(&serving("/networkPolicy=none")), Err(RenderError::NoPolicyEngine));
+    assert_eq!(render(&serving("/networkPolicy=")), Err(RenderError::NoPolicyEngine));
+    assert_eq!(render(&serving("/lb={}; /exposure=public")), Err(RenderError::PublicServer));
+    assert!(render(&serving("")).is_ok());
+}
+
+/// RE3: by digest, all of it.
+#[test]
+fn an_image_needs_its_whole_digest() {
+    for image in [
+        "bartizan:1.0".to_owned(),
+        format!("bartizan@sha256:{}", &DIGEST[1..]),
+        format!("bartizan@sha256:{}", DIGEST.to_uppercase()),
+        format!("@sha256:{DIGEST}"),
+        format!("a b@sha256:{DIGEST}"),
+    ] {
+        let mut plan = serving("");
+        plan.serving.as_mut().unwrap().image = image.clone();
+        assert_eq!(render(&plan), Err(RenderError::NoDigest { image }));
+    }
+}
+
+/// RE2, and the same bytes for the same plan.
+#[test]
+fn nothing_rendered_is_public_and_bytes_are_stable() {
+    let v1 = "/target=v1; /channel=sdk; /dockerBridge=172.17.0.1/16";
+    let public = "/privateCluster={}; /authorizedIpRanges=[\"20.50.0.0/24\"]";
+    for changes in ["", v1, public, "/profile=standalone; /localAccountsDisabled=true"] {
+        let plan = serving(changes);
+        let files = render(&plan).unwrap();
+        assert_eq!(files, render(&plan).unwrap());
+        let all: String = files.iter().map(|file| file.text.as_str()).collect();
+        assert!(!all.contains("PublicIp\"") && !all.contains("in the studio"), "{changes}");
+        let lines = all.lines().filter(|line| line.contains("type: LoadBalancer")).count();
+        assert_eq!(lines, 1);
+        assert!(all.contains("azure-load-balancer-internal: \"true\""));
+        assert!(files.is_sorted_by(|a, b| a.name < b.name));
+        assert!(files.iter().all(|file| file.text.ends_with('\n')), "{changes}");
+    }
+}
+
+/// azureml-core 1.61 `validate_configuration`: all six network fields or none, and an internal
+/// load balancer with its subnet.
+#[test]
+fn the_v1_compute_has_all_network_fields() {
+    let v1 = "/target=v1; /channel=sdk; /dockerBridge=172.17.0.1/16";
+    let template = arm_template(&serving(v1)).unwrap();
+    let compute = find(&template, "Microsoft.MachineLearningServices/workspaces/computes");
+    let settings = &compute["properties"]["properties"];
+    let network = &settings["aksNetworkingConfiguration"];
+    let subnet = network["subnetId"].as_str().unwrap();
+    for part in ["rg-inference", "vnet-ml", "aks"] {
+        assert!(subnet.contains(part), "{subnet}");
+    }
+    assert_eq!(network["serviceCidr"], "10.0.0.0/16");
+    assert_eq!(network["dnsServiceIP"], "10.0.0.10");
+    assert_eq!(network["dockerBridgeCidr"], "172.17.0.1/16");
+    assert_eq!(settings["loadBalancerType"], "InternalLoadBalancer");
+    assert_eq!(settings["loadBalancerSubnet"], "ilb");
+    let public = format!("{v1}; /privateCluster={{}}; /authorizedIpRanges=[\"20.50.0.0/24\"]");
+    let script = render(&serving(&public)).unwrap();
+    let sdk = &script.iter().find(|file| file.name == "sdk/attach.py").unwrap().text;
+    for key in [
+        "vnet_name",
+        "vnet_resourcegroup_name",
+        "subnet_name",
+        "service_cidr",
+        "dns_service_ip",
+        "docker_bridge_cidr",
+        "load_balancer_subnet",
+    ] {
+        assert!(sdk.contains(&format!("{key}=\"")), "{key} is not in\n{sdk}");
+    }
+    assert!(sdk.contains("load_balancer_type=\"InternalLoadBalancer\""));
+}
+
+pub(crate) fn find<'a>(template: &'a Value, kind: &str) -> &'a Value {
+    let resources = template["resources"].as_array().unwrap();
+    resources.iter().find(|resource| resource["type"] == kind).unwrap_or_else(|| panic!("{kind}"))
+}
+
+#[test]
+fn replicas_and_autoscaler_need_shared_state_and_no_router_beside() {
+    let scaled = |shared: &str, profile: &str| {
+        let image = format!("i@sha256:{DIGEST}");
+        let plan = serving(&format!(
+            "/profile={profile}; /serving={{\"image\":\"{image}\",\"replicas\":3,\
+             \"replicasMax\":6{shared}}}"
+        ));
+        let objects = objects(&plan).unwrap();
+        let set = objects.iter().find(|(name, _)| name == "stateful-set.yaml").unwrap();
+        let has_scaler = objects.iter().any(|(name, _)| name == "autoscaler.yaml");
+        (set.1["spec"]["replicas"].as_u64().unwrap(), has_scaler)
+    };
+    let shared = ",\"registry\":\"postgresql\",\"guardState\":\"shared\"";
+    assert_eq!(scaled("", "standalone"), (1, false));
+    assert_eq!(scaled(",\"registry\":\"postgresql\"", "standalone"), (1, false));
+    assert_eq!(scaled(shared, "azureml"), (1, false));
+    assert_eq!(scaled(shared, "standalone"), (3, true));
+}
+
+/// The pod outlives its drain, and its volumes outlive the set.
+#[test]
+fn a_replica_has_its_own_lasting_volume() {
+    let mut plan = serving("");
+    plan.serving.as_mut().unwrap().drain_s = Some(120);
+    let objects = objects(&plan).unwrap();
+    let set = &objects.iter().find(|(name, _)| name == "stateful-set.yaml").unwrap().1["spec"];
+    assert!(120 < set["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap());
+    assert_eq!(set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"], "Retain");
+    assert_eq!(set["persistentVolumeClaimRetentionPolicy"]["whenScaled"], "Retain");
+    assert_eq!(set["volumeClaimTemplates"].as_array().unwrap().len(), 1);
+    let kustomization = &objects.last().unwrap().1;
+    assert_eq!(kustomization["resources"].as_array().unwrap().len(), objects.len() - 1);
+}
+
+/// Names are foreign text: they cannot leave their quotes.
+#[test]
+fn names_do_not_become_commands() {
+    assert_eq!(script::quoted("rg-ml"), "rg-ml");
+    assert_eq!(script::quoted("a b"), "'a b'");
+    assert_eq!(script::quoted("a'; rm -rf /; '"), "'a'\\''; rm -rf /; '\\'''");
+    assert_eq!(script::quoted("$(id)"), "'$(id)'");
+    assert_eq!(script::quoted(""), "''");
+}
