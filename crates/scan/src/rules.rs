@@ -30,6 +30,7 @@ pub const RULES: &[&Rule] = &[
     &KERAS_PATH,
     &KERAS_UNLISTED,
     &NUMPY_HEADER,
+    &ONNX_CODE,
     &ONNX_CUSTOM,
     &ONNX_EXTERNAL,
     &PICKLE_BUILD,
@@ -208,6 +209,13 @@ pub(crate) const NUMPY_HEADER: Rule = rule(
     Severity::Medium,
     "the header of an array is not the plain dictionary that NumPy writes",
     DAMAGED,
+);
+/// ONNX: an operator that runs other code.
+pub(crate) const ONNX_CODE: Rule = rule(
+    "scan.onnx.code",
+    Severity::High,
+    "an operator runs a Python function, a library or a compiled engine that comes with the model",
+    DO_NOT_LOAD,
 );
 /// ONNX: an operator of no known domain.
 pub(crate) const ONNX_CUSTOM: Rule = rule(

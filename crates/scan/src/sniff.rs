@@ -4,7 +4,7 @@ use crate::rules;
 use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
-use crate::{compress, identify, numpy, pickle, safetensors, tar, torch, zip};
+use crate::{compress, identify, numpy, onnx, pickle, safetensors, tar, torch, zip};
 
 /// First bytes of a part, and how long it is where that is known.
 pub(crate) struct Head<'a> {
@@ -61,6 +61,7 @@ pub(crate) const FORMATS: &[Format] = &[
     compress::LZ4,
     compress::ZSTD,
     tar::FORMAT,
+    onnx::FORMAT,
 ];
 
 /// The format that claims a part. `name` is its file name, which decides nothing but which text
