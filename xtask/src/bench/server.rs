@@ -202,13 +202,14 @@ impl Environment {
 
     fn run(&self, args: &[&str]) -> io::Result<String> {
         let mut command = Command::new(&self.program);
-        command.args(args).stdin(Stdio::null()).stderr(Stdio::inherit());
+        command.args(args).stdin(Stdio::null());
         if self.folder.exists() {
             command.current_dir(&self.folder);
         }
         let output = command.output()?;
         if !output.status.success() {
-            return Err(io::Error::other(format!("bartizan {} failed", args.join(" "))));
+            let (said, args) = (String::from_utf8_lossy(&output.stderr), args.join(" "));
+            return Err(io::Error::other(format!("bartizan {args} failed: {said}")));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

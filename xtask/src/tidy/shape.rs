@@ -67,7 +67,7 @@ fn tests_last(source: &Source, breach: &mut impl FnMut(String)) {
     let code = &source.whole.code;
     let tests = test_ranges(code).into_iter().find(|range| {
         let item = code[range.clone()].trim_start_matches("#[cfg(test)]").trim_start();
-        item.starts_with("mod tests")
+        item.starts_with("mod tests {")
     });
     let after = tests.map_or("", |range| code[range.end..].trim_start_matches([';', ' ', '\n']));
     if !source.is_test && !after.is_empty() {

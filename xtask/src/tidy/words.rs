@@ -13,8 +13,10 @@ const PROTOCOL_WORDS: &[&str] = &[
     "inference-header-content-length",
     "binary_tensor_data",
     "grpcinferenceservice",
-    "azureml",
-    "x-ms-",
+    "azureml-model-deployment",
+    "azmlinfsrv",
+    "x-ms-run-fn",
+    "x-ms-server-version",
 ];
 /// Rooms that may use them: those two, and what stands beside the house.
 const PROTOCOL_ROOMS: &[&str] = &["wire", "gateway", "xtask", "fuzz"];
