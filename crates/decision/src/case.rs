@@ -18,7 +18,7 @@ use crate::arrival::{Arrival, Protocol};
 use crate::fold::Whom;
 use crate::model::{Model, Place};
 use crate::snapshot::Snapshot;
-use crate::steps::{Ask, Reply, Withheld};
+use crate::steps::{Ask, Held, Reply, Withheld};
 
 /// Seconds after which a caller may try again where all places of a model are taken.
 const RETRY_AFTER_S: u32 = 1;
@@ -222,13 +222,13 @@ impl Case {
         let entry = self.entry(&body, refusal.as_ref(), inputs);
         let leaf_hash = entry.as_ref().map_or([0; 32], |entry| *entry.leaf_hash());
         let version = refusal.is_none().then(|| self.model_of().version());
-        Withheld {
+        Withheld(Box::new(Held {
             reply: Reply { decision: id, model: version, refusal, receipt: None, body },
             leaf_hash,
             entry,
             whom: Whom::Principal(self.credential.principal().pseudonym),
             listener: self.arrival.listener,
-        }
+        }))
     }
 
     fn entry(

@@ -255,7 +255,10 @@ impl Predicted {
 
 /// A finished reply or refusal that nobody may see yet, and the record that says so.
 #[derive(Debug)]
-pub struct Withheld {
+pub struct Withheld(pub(crate) Box<Held>);
+
+#[derive(Debug)]
+pub(crate) struct Held {
     pub(crate) reply: Reply,
     pub(crate) leaf_hash: [u8; 32],
     /// `None` once taken, or where it could not be sealed.
@@ -268,39 +271,40 @@ impl Withheld {
     /// The record, to be appended; `None` where it could not be made or was taken before: then
     /// there is nothing to release for.
     pub fn take_entry(&mut self) -> Option<Entry> {
-        self.entry.take()
+        self.0.entry.take()
     }
 
     /// Why the request is refused, if it is.
     pub fn refusal(&self) -> Option<RefusalCode> {
-        self.reply.refusal.as_ref().map(|refusal| refusal.code)
+        self.0.reply.refusal.as_ref().map(|refusal| refusal.code)
     }
 
     /// The decision's id.
     pub fn id(&self) -> DecisionId {
-        self.reply.decision
+        self.0.reply.decision
     }
 
     /// The refusal alone, to be folded under `tally` instead of recorded.
     ///
     /// # Errors
     /// Gives the whole back where it is an answer, which is never folded.
-    pub fn fold(self, tally: DecisionId) -> Result<Refusal, Box<Self>> {
-        match self.reply.refusal {
+    pub fn fold(self, tally: DecisionId) -> Result<Refusal, Self> {
+        let mut held = self.0;
+        match held.reply.refusal.take() {
             Some(refusal) => Ok(Refusal { decision: Some(tally), ..refusal }),
-            None => Err(Box::new(self)),
+            None => Err(Self(held)),
         }
     }
 
     /// The principal that is answered.
     pub fn whom(&self) -> Whom {
-        self.whom
+        self.0.whom
     }
 
     /// What it is folded by where it is a refusal beyond the principal's own count.
     pub fn fold_key(&self) -> Option<FoldKey> {
         let code = self.refusal()?;
-        Some(FoldKey { listener: self.listener, code, reason: "", whom: self.whom })
+        Some(FoldKey { listener: self.0.listener, code, reason: "", whom: self.0.whom })
     }
 
     /// The reply, for the receipt of its record.
@@ -308,10 +312,10 @@ impl Withheld {
     /// # Errors
     /// [`Unrecorded`] where the receipt is for another leaf (D2).
     pub fn release(self, receipt: Receipt) -> Result<Reply, Unrecorded> {
-        if receipt.leaf_hash != self.leaf_hash {
+        if receipt.leaf_hash != self.0.leaf_hash {
             return Err(Unrecorded);
         }
-        Ok(Reply { receipt: Some(receipt), ..self.reply })
+        Ok(Reply { receipt: Some(receipt), ..self.0.reply })
     }
 }
 

@@ -44,6 +44,11 @@ impl Lane {
         Arc::new(Self { shared, mailbox: Arc::default() })
     }
 
+    /// To be called whenever the lane is about to wait for its sockets.
+    pub(crate) fn rest(shared: &Shared) {
+        shared.appender.flush();
+    }
+
     /// Hands out what comes, for as long as the lane runs.
     pub(crate) async fn deliver(self: Arc<Self>) {
         let mut round = Vec::new();
@@ -60,7 +65,8 @@ impl Lane {
         }
     }
 
-    /// Appends `entry` and waits until it is durable.
+    /// Appends `entry` and waits until it is durable. The ledger's writer is woken once the lane
+    /// has nothing else to do ([`Lane::rest`]), so that requests that came together share a sync.
     ///
     /// # Errors
     /// [`AppendError`]: it is not on record, or that is in doubt.
@@ -69,7 +75,7 @@ impl Lane {
         let mailbox = self.mailbox.clone();
         let done = Box::new(move |outcome| mailbox.put(told, outcome));
         let appender: &Appender = &self.shared.appender;
-        appender.append(entry, done)?;
+        appender.append_later(entry, done)?;
         durable.await.unwrap_or(Err(AppendError::Stopped))
     }
 }

@@ -3,6 +3,7 @@
 //! Read `pipeline.rs` first: it is one decision from its head to its reply. `route.rs` is every
 //! route there is, `dispatch.rs` who may use which, `server.rs` the threads and sockets.
 
+mod accept;
 mod admin;
 mod background;
 mod body;

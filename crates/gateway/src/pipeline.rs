@@ -124,7 +124,7 @@ pub(crate) async fn conclude(lane: &Lane, mut withheld: Withheld, at: Stamp) -> 
     if let Some(tally) = tally_of(lane, &withheld, at) {
         withheld = match withheld.fold(tally) {
             Ok(refusal) => return Conclusion::Refused(refusal),
-            Err(answer) => *answer,
+            Err(answer) => answer,
         };
     }
     let Some(entry) = withheld.take_entry() else { return unrecordable(lane, at) };

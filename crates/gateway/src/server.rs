@@ -1,9 +1,10 @@
 //! Starting, running and draining a server.
 //!
 //! Each lane is a thread with its own single-threaded event loop: a request is served where its
-//! connection was accepted and nothing is stolen or shared on its way but the snapshot, the
-//! ledger's queue and counters. All lanes accept from one listening socket, so that a second
-//! process on the same port is refused by the kernel instead of being given half the traffic.
+//! connection was put (`accept.rs`) and nothing is stolen or shared on its way but the snapshot,
+//! the ledger's queue and counters. There is one listening socket, without `SO_REUSEPORT`, so that
+//! a second process on the same port is refused by the kernel instead of being given half the
+//! traffic.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,8 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::accept::{Inlet, Outlet, accept_tcp, accept_unix, serve_handoffs, way_in};
 use crate::background;
-use crate::connection;
 use crate::lane::Lane;
 use crate::route::Listener;
 use crate::settings::{Addresses, HttpLimits};
@@ -29,8 +30,6 @@ use crate::shared::{Services, Shared};
 const BACKLOG: i32 = 1_024;
 /// Threads of a lane that run what may block or takes long.
 const BLOCKING_THREADS_PER_LANE_MAX: usize = 4;
-/// How long an accept that failed for want of descriptors waits before the next.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +59,12 @@ pub enum StartError {
 }
 
 fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => ": another process has it; choose another port or stop it",
-        io::ErrorKind::PermissionDenied => ": not allowed; choose a port above 1023",
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        _ => "",
-    }
+    let hints = [
+        (io::ErrorKind::AddrInUse, ": another process has it; choose another port or stop it"),
+        (io::ErrorKind::PermissionDenied, ": not allowed; choose a port above 1023"),
+        (io::ErrorKind::AddrNotAvailable, ": this machine has no such address"),
+    ];
+    hints.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, hint)| hint)
 }
 
 /// A running server. Dropping it stops nothing: see [`Server::drain`].
@@ -77,10 +76,11 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// The sockets of a lane.
+/// The listening sockets, all kept by the first lane.
 struct Doors {
     tcp: Vec<(Listener, TcpListener)>,
     unix: Option<UnixListener>,
+    inlets: Vec<Inlet>,
 }
 
 impl Server {
@@ -98,28 +98,27 @@ impl Server {
             return Err(StartError::NoTls { listener: Listener::Admin.as_str() });
         }
         let mut bound = addresses.clone();
-        let inference = bind(Listener::Inference, &mut bound.inference)?;
-        let mut side = Vec::new();
+        let mut tcp = vec![(Listener::Inference, bind(Listener::Inference, &mut bound.inference)?)];
         for (listener, address) in
             [(Listener::Admin, &mut bound.admin), (Listener::Operations, &mut bound.operations)]
         {
             if let Some(address) = address {
-                side.push((listener, bind(listener, address)?));
+                tcp.push((listener, bind(listener, address)?));
             }
         }
-        let socket = bound.socket.as_deref().map(bind_unix).transpose()?;
+        let unix = bound.socket.as_deref().map(bind_unix).transpose()?;
         let (stop, stopped) = watch::channel(false);
         let n_lanes = limits.lanes.max(1);
         let shared = Arc::new(Shared::new(services, limits));
-        let (mut lanes, mut first) = (Vec::new(), Some((side, socket)));
-        for lane_idx in 0..n_lanes {
-            let (side, unix) = first.take().unwrap_or_default();
-            let mut tcp = side;
-            let own = inference.try_clone().map_err(|source| StartError::Lane { source })?;
-            tcp.push((Listener::Inference, own));
-            let doors = Doors { tcp, unix };
-            lanes.push(start_lane(lane_idx, doors, shared.clone(), stopped.clone())?);
-        }
+        let (inlets, outlets): (Vec<_>, Vec<_>) = (0..n_lanes).map(|_| way_in()).unzip();
+        let mut doors = Some(Doors { tcp, unix, inlets });
+        let lanes = outlets
+            .into_iter()
+            .enumerate()
+            .map(|(lane_idx, outlet)| {
+                start_lane(lane_idx, doors.take(), outlet, shared.clone(), stopped.clone())
+            })
+            .collect::<Result<_, _>>()?;
         info!(address = %bound.inference, tls = has_tls, lanes = n_lanes, "gateway.listener.opened");
         Ok(Self { bound, stop, lanes, shared })
     }
@@ -191,111 +190,43 @@ fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
 
 fn start_lane(
     lane_idx: usize,
-    doors: Doors,
+    doors: Option<Doors>,
+    outlet: Outlet,
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, StartError> {
+    let resting = shared.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(move || Lane::rest(&resting))
         .max_blocking_threads(BLOCKING_THREADS_PER_LANE_MAX)
         .build()
         .map_err(|source| StartError::Lane { source })?;
-    let lane = move || runtime.block_on(run_lane(lane_idx, doors, shared, stopped));
+    let lane = move || runtime.block_on(run_lane(doors, outlet, shared, stopped));
     let name = format!("lane-{lane_idx}");
     std::thread::Builder::new().name(name).spawn(lane).map_err(|source| StartError::Lane { source })
 }
 
 async fn run_lane(
-    lane_idx: usize,
-    doors: Doors,
+    doors: Option<Doors>,
+    outlet: Outlet,
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) {
     let lane = Lane::new(shared.clone());
     let delivering = tokio::spawn(lane.clone().deliver());
     let mut loops = JoinSet::new();
-    if lane_idx == 0 {
+    loops.spawn(serve_handoffs(outlet, lane.clone(), stopped.clone()));
+    if let Some(Doors { tcp, unix, inlets }) = doors {
         loops.spawn(background::tick(shared.clone(), stopped.clone()));
-    }
-    for (listener, socket) in doors.tcp {
-        loops.spawn(accept_tcp(listener, socket, lane.clone(), stopped.clone()));
-    }
-    if let Some(socket) = doors.unix {
-        loops.spawn(accept_unix(socket, lane.clone(), stopped.clone()));
+        for (listener, socket) in tcp {
+            let (shared, inlets) = (shared.clone(), inlets.clone());
+            loops.spawn(accept_tcp(listener, socket, shared, inlets, stopped.clone()));
+        }
+        if let Some(socket) = unix {
+            loops.spawn(accept_unix(socket, lane.clone(), stopped.clone()));
+        }
     }
     while loops.join_next().await.is_some() {}
     delivering.abort();
-}
-
-async fn accept_tcp(
-    listener: Listener,
-    socket: TcpListener,
-    lane: Arc<Lane>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let socket = match tokio::net::TcpListener::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return warn!(%error, "gateway.listener.failed"),
-    };
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => break,
-            _ = open.join_next(), if !open.is_empty() => {}
-            // A place first, then the connection: while all are taken, callers wait in the
-            // kernel's backlog and cost nothing here.
-            place = lane.connection_place() => {
-                let accepted = tokio::select! {
-                    _ = stopped.changed() => break,
-                    accepted = socket.accept() => accepted,
-                };
-                match accepted {
-                    Ok((stream, peer)) => {
-                        let (lane, stopped) = (lane.clone(), stopped.clone());
-                        open.spawn(connection::serve_tcp(
-                            listener, stream, peer, lane, place, stopped,
-                        ));
-                    }
-                    Err(error) => {
-                        warn!(%error, "gateway.connection.not-accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        }
-    }
-    drop(socket);
-    finish(open, &lane).await;
-}
-
-async fn accept_unix(socket: UnixListener, lane: Arc<Lane>, mut stopped: watch::Receiver<bool>) {
-    let socket = match tokio::net::UnixListener::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return warn!(%error, "gateway.listener.failed"),
-    };
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => break,
-            _ = open.join_next(), if !open.is_empty() => {}
-            accepted = socket.accept() => match accepted {
-                Ok((stream, _)) => {
-                    open.spawn(connection::serve_unix(stream, lane.clone(), stopped.clone()));
-                }
-                Err(error) => {
-                    warn!(%error, "gateway.connection.not-accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    finish(open, &lane).await;
-}
-
-/// Waits for open connections, as long as the drain limit allows.
-async fn finish(mut open: JoinSet<()>, shared: &Shared) {
-    let all = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(shared.limits.drain_wait_max, all).await.is_err() {
-        warn!(connections = open.len(), "gateway.connections.cut");
-    }
 }

@@ -39,7 +39,7 @@ pub use log::{
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
 };
 pub use memory::MemDisk;
-pub use queue::{AppendError, Appender, Done};
+pub use queue::{AppendError, Appender, Done, LATER_RECORDS_MAX};
 pub use read::{Entries, ReadError, Reader, StoredEntry};
 pub use receipt::{Receipt, ReceiptError, leaf_hash};
 pub use record::{

@@ -63,6 +63,9 @@ pub(crate) struct QueueBounds {
     pub(crate) bytes_max: usize,
 }
 
+/// Records that wait before the writer is woken for what was appended for later.
+pub const LATER_RECORDS_MAX: usize = 16;
+
 /// Never wake the writer: it is awake.
 pub(crate) const AWAKE: usize = usize::MAX;
 
@@ -178,33 +181,66 @@ impl Appender {
     /// # Errors
     /// [`AppendError`]: nothing was queued.
     pub fn append(&self, entry: Entry, done: Done) -> Result<(), AppendError> {
-        self.shared.space.admit(&entry)?;
-        let n_bytes = entry.len_bytes();
-        let n_waiting = {
-            let mut queue = self.shared.locked();
-            match queue.state {
-                State::Running => {}
-                State::Stopping => return Err(AppendError::Stopped),
-                State::Fenced => return Err(AppendError::Fenced),
-            }
-            let bounds = self.shared.bounds;
-            // An entry larger than the bound still passes alone, or it never would.
-            let fits = queue.n_bytes.saturating_add(n_bytes) <= bounds.bytes_max;
-            if bounds.records_max <= queue.n_records || !(fits || queue.n_records == 0) {
-                return Err(AppendError::Full);
-            }
-            queue.n_records += 1;
-            queue.n_bytes += n_bytes;
-            queue.pending.push(Pending { entry, done });
-            queue.pending.len()
-        };
+        let n_waiting = self.enqueue(entry, done)?;
+        self.wake_for(n_waiting);
+        Ok(())
+    }
+
+    /// [`Appender::append`] for a caller that has more to append: the writer is not woken before
+    /// [`LATER_RECORDS_MAX`] records wait, or [`Appender::flush`] is called. A wake-up costs more
+    /// than a record, and a group costs one sync.
+    ///
+    /// # Errors
+    /// [`AppendError`]: nothing was queued.
+    pub fn append_later(&self, entry: Entry, done: Done) -> Result<(), AppendError> {
+        let n_waiting = self.enqueue(entry, done)?;
+        if LATER_RECORDS_MAX <= n_waiting {
+            self.wake_for(n_waiting);
+        }
+        Ok(())
+    }
+
+    /// Wakes the writer for what was appended for later, if it sleeps and anything waits.
+    pub fn flush(&self) {
+        // Without the queue's lock: whoever appended sees its own record.
+        if self.shared.wake_at.load(Ordering::SeqCst) == AWAKE {
+            return;
+        }
+        let n_waiting = self.shared.n_waiting();
+        if 0 < n_waiting {
+            self.wake_for(n_waiting);
+        }
+    }
+
+    fn wake_for(&self, n_waiting: usize) {
         let wake_at = &self.shared.wake_at;
         if wake_at.load(Ordering::SeqCst) <= n_waiting
             && wake_at.swap(AWAKE, Ordering::SeqCst) <= n_waiting
         {
             self.shared.wake();
         }
-        Ok(())
+    }
+
+    /// Queues an entry; gives the number of records that wait.
+    fn enqueue(&self, entry: Entry, done: Done) -> Result<usize, AppendError> {
+        self.shared.space.admit(&entry)?;
+        let n_bytes = entry.len_bytes();
+        let mut queue = self.shared.locked();
+        match queue.state {
+            State::Running => {}
+            State::Stopping => return Err(AppendError::Stopped),
+            State::Fenced => return Err(AppendError::Fenced),
+        }
+        let bounds = self.shared.bounds;
+        // An entry larger than the bound still passes alone, or it never would.
+        let fits = queue.n_bytes.saturating_add(n_bytes) <= bounds.bytes_max;
+        if bounds.records_max <= queue.n_records || !(fits || queue.n_records == 0) {
+            return Err(AppendError::Full);
+        }
+        queue.n_records += 1;
+        queue.n_bytes += n_bytes;
+        queue.pending.push(Pending { entry, done });
+        Ok(queue.pending.len())
     }
 
     /// Whether an append may succeed: neither stopped nor fenced.
