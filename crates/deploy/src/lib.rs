@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod check;
 pub mod drift;
 pub mod fix;
+pub mod import;
 pub mod plan;
 pub mod read;
 pub mod render;

@@ -10,6 +10,7 @@ mod read;
 mod write;
 
 pub use keys::{PLAN, schema_text};
+pub(crate) use read::of_tree;
 pub use read::{PlanError, Reading, read};
 pub(crate) use write::to_value;
 pub use write::{to_json, to_toml, to_yaml};
