@@ -66,6 +66,15 @@ pub enum RenderError {
     /// The stable API does not have it.
     #[error("outboundType block is a preview: API 2026-05-01 has none")]
     Preview,
+    /// A name that Azure would not take, and that could leave its quotes in a template or script.
+    #[error(
+        "the name `{name}` has other characters than letters, digits and -_.() and does not begin \
+         with a letter or digit"
+    )]
+    BadName {
+        /// What was written.
+        name: String,
+    },
     /// The server would be reachable from outside.
     #[error("serving needs lb.type internal")]
     PublicServer,
@@ -137,7 +146,7 @@ fn admit(plan: &Plan) -> Result<(), RenderError> {
     let report = check_plan(plan);
     match report.verdict(Strictness::Usual) {
         Verdict::Clean if plan.outbound_type == OutboundType::Block => Err(RenderError::Preview),
-        Verdict::Clean => Ok(()),
+        Verdict::Clean => check_names(plan),
         Verdict::Errors => {
             let is_error = |finding: &Finding| finding.rule.level == Level::Error;
             Err(RenderError::NotClean(report.findings.into_iter().filter(is_error).collect()))
@@ -148,6 +157,35 @@ fn admit(plan: &Plan) -> Result<(), RenderError> {
                 needed.map(|unknown| (unknown.path, unknown.what)).unwrap_or_default();
             Err(RenderError::NotSaid { path, what })
         }
+    }
+}
+
+/// Every name that is written into a template, a script or an object.
+fn check_names(plan: &Plan) -> Result<(), RenderError> {
+    let facts = Facts::of(plan);
+    let names = Names::of(&facts);
+    let own = [
+        &names.cluster,
+        &names.group,
+        &names.vnet,
+        &names.vnet_group,
+        &names.identity,
+        &names.workspace,
+        &names.workspace_group,
+    ];
+    let subnets = plan.subnets.iter().map(|subnet| &subnet.name);
+    let pools = plan.pools.iter().map(|pool| &pool.name);
+    let serving = plan.serving.iter().filter_map(|serving| serving.namespace.as_ref());
+    let all = own.into_iter().chain(subnets).chain(pools).chain(serving).chain(&names.zone);
+    let is_bad = |name: &&String| {
+        let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.()".contains(c);
+        let is_good = starts && name.chars().all(plain);
+        !name.is_empty() && !is_good
+    };
+    match all.into_iter().find(is_bad) {
+        Some(name) => Err(RenderError::BadName { name: name.clone() }),
+        None => Ok(()),
     }
 }
 

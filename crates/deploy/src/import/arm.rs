@@ -120,12 +120,10 @@ fn compute(node: &Node, draft: &mut Draft) {
         None => draft.set_text("lb.type", settings.at, "public"),
     }
     draft.set_name("lb.subnet", settings.get("loadBalancerSubnet"));
-    if draft.get(&["pools"]).is_none() {
-        if let Some(count) = settings.get("agentCount") {
-            draft.set_text("pools[+].name", count.at, "agentpool");
-            draft.set("pools[0].count", count);
-            draft.set_from("pools[0].vmSize", settings.get("agentVmSize"));
-        }
+    if let (None, Some(count)) = (draft.get(&["pools"]), settings.get("agentCount")) {
+        draft.set_text("pools[+].name", count.at, "agentpool");
+        draft.set("pools[0].count", count);
+        draft.set_from("pools[0].vmSize", settings.get("agentVmSize"));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::plan::facts::Facts;
 pub(super) fn page(facts: &Facts<'_>) -> String {
     let plan = facts.plan;
     let region = plan.region.replace(' ', "").to_lowercase();
-    let mut page = format!(
+    let mut page = String::from(
         "# What the firewall must let through\n\n\
          Made by `bartizan aks render`. Sources: aks outbound-rules-control-egress.md, azureml\n\
          how-to-access-azureml-behind-firewall.md (August 2026).\n\n\
@@ -15,7 +15,7 @@ pub(super) fn page(facts: &Facts<'_>) -> String {
          | management.azure.com, login.microsoftonline.com | TCP 443 | the cluster's own calls |\n\
          | mcr.microsoft.com, *.data.mcr.microsoft.com | TCP 443 | Microsoft's images |\n\
          | packages.microsoft.com, packages.aks.azure.com | TCP 443 | packages and binaries of nodes |\n\
-         | ntp.ubuntu.com | UDP 123 | time |\n"
+         | ntp.ubuntu.com | UDP 123 | time |\n",
     );
     if !plan.private_cluster.enabled {
         page.push_str(&format!(

@@ -26,6 +26,12 @@ fn only_a_clean_plan_is_rendered() {
     assert_eq!(render(&serving("/networkPolicy=none")), Err(RenderError::NoPolicyEngine));
     assert_eq!(render(&serving("/networkPolicy=")), Err(RenderError::NoPolicyEngine));
     assert_eq!(render(&serving("/lb={}; /exposure=public")), Err(RenderError::PublicServer));
+    for (changes, name) in
+        [("/name=a'b", "a'b"), ("/subnets/2/name=[pe]", "[pe]"), ("/resourceGroup=$(id)", "$(id)")]
+    {
+        let name = name.to_owned();
+        assert_eq!(render(&serving(changes)), Err(RenderError::BadName { name }));
+    }
     assert!(render(&serving("")).is_ok());
 }
 
