@@ -26,6 +26,11 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use answer::Answer;
 use cmd::{Failure, Place};
 
+/// A request makes about thirty short-lived allocations; the C library's allocator costs a fifth
+/// of its CPU, this one half of that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The secure environment around a machine-learning model
 #[derive(Debug, Parser)]
 #[command(name = "bartizan", version, max_term_width = 100)]

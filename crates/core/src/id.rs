@@ -9,7 +9,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use crate::digest::{hex, unhex};
+use crate::digest::{hex_pair, unhex};
 
 /// Why a text is no name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,9 +172,16 @@ impl From<[u8; 16]> for DecisionId {
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = hex(&self.0);
-        let (a, b, c) = (&digits[..8], &digits[8..12], &digits[12..16]);
-        write!(f, "{a}-{b}-{c}-{}-{}", &digits[16..20], &digits[20..])
+        // One write: this is made twice for every decision.
+        let (mut text, mut at) = ([b'-'; 36], 0);
+        for (n, byte) in self.0.iter().enumerate() {
+            if matches!(n, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            text[at..at + 2].copy_from_slice(&hex_pair(*byte));
+            at += 2;
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

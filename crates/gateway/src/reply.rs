@@ -1,5 +1,7 @@
 //! Responses, from what may be told.
 
+use std::fmt::Write as _;
+
 use bartizan_core::Refusal;
 use bartizan_decision::Reply;
 use bartizan_wire::{oip, status};
@@ -36,7 +38,12 @@ pub(crate) fn with_type(status: u16, kind: &'static str, body: impl Into<Bytes>)
 /// A reply whose record is durable.
 pub(crate) fn told(reply: Reply) -> Answered {
     let decision = reply.decision().to_string();
-    let receipt = reply.receipt().map(ToString::to_string);
+    let receipt = reply.receipt().map(|receipt| {
+        let mut text = String::with_capacity(128);
+        // Writing to a string does not fail.
+        let _ = write!(text, "{receipt}");
+        text
+    });
     let code = reply.refusal().map_or(200, |refusal| status(refusal.code));
     let retry_after_s = reply.refusal().and_then(|refusal| refusal.retry_after_s);
     let mut answer = json(code, reply.into_body());

@@ -204,6 +204,7 @@ impl<'t> Rows<'t> {
         let n_cells = self.inputs.iter().map(|tensor| cells_per_row(tensor, row_idx)).sum();
         self.salt(row_idx, n_cells);
         self.cells.clear();
+        self.cells.reserve(n_cells);
         let mut salts = self.salts.as_chunks::<SALT_BYTES>().0.iter();
         for (tensor, tensor_idx) in self.inputs.iter().zip(0_u32..) {
             let (len, width) = (tensor.row_len(), tensor.datatype().width());
@@ -212,6 +213,7 @@ impl<'t> Rows<'t> {
             let per_cell = if n_cells == 1 { len } else { 1 };
             self.values.clear();
             if width != 0 && n_cells != 0 {
+                self.values.reserve(len * width);
                 tensor.values().canonical(start..start + len, &mut self.values);
             }
             for (column_idx, salt) in (0..n_cells).zip(&mut salts) {

@@ -34,11 +34,12 @@ pub struct Receipt {
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\";index={};leaf=:", self.origin, self.index)?;
-        for group in self.leaf_hash.chunks(3) {
-            f.write_str(std::str::from_utf8(&base64_group(group)).map_err(|_| fmt::Error)?)?;
+        let mut leaf = [0; 44];
+        for (group, digits) in self.leaf_hash.chunks(3).zip(leaf.as_chunks_mut::<4>().0) {
+            *digits = base64_group(group);
         }
-        f.write_str(":")
+        let leaf = std::str::from_utf8(&leaf).map_err(|_| fmt::Error)?;
+        write!(f, "\"{}\";index={};leaf=:{leaf}:", self.origin, self.index)
     }
 }
 
