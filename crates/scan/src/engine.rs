@@ -59,6 +59,54 @@ pub struct Report {
     pub n_more: u64,
 }
 
+impl Report {
+    /// A file that could not be opened; why, in words.
+    pub fn unreadable(why: &str) -> Self {
+        let mut report = Self {
+            verdict: Verdict::NotCleared,
+            formats: vec!["unknown"],
+            bytes: 0,
+            digest: None,
+            sightings: Vec::new(),
+            n_more: 0,
+        };
+        report.add(&rules::FILE_UNREADABLE, why);
+        report
+    }
+
+    /// The file was written to while it was scanned.
+    pub fn changed(&mut self) {
+        self.add(&rules::FILE_CHANGED, "it was written to during the scan");
+    }
+
+    fn add(&mut self, rule: &'static bartizan_core::Rule, what: &str) {
+        self.verdict = self.verdict.and(Verdict::of(rule.severity));
+        self.sightings.push(Sighting {
+            rule,
+            member: "".into(),
+            offset: 0,
+            what: crate::escape::text(what).into(),
+            advisories: &[],
+            count: 1,
+            suppressed: None,
+        });
+    }
+
+    /// Takes what `rule` found as accepted, for `reason`, and concludes anew. What was not kept
+    /// whole cannot be accepted: then the verdict stays.
+    pub fn suppress(&mut self, rule: &str, reason: &str) {
+        for seen in self.sightings.iter_mut().filter(|seen| seen.rule.id == rule) {
+            seen.suppressed = Some(crate::escape::text(reason).into());
+        }
+        if self.n_more == 0 {
+            let left = self.sightings.iter().filter(|seen| seen.suppressed.is_none());
+            self.verdict = left
+                .map(|seen| Verdict::of(seen.rule.severity))
+                .fold(Verdict::Cleared, Verdict::and);
+        }
+    }
+}
+
 /// Scans one file. `name` is its file name, which only ever adds a remark, never a verdict.
 ///
 /// Never fails: what cannot be read is a sighting, and the verdict then at least not cleared.

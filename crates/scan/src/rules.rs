@@ -50,6 +50,7 @@ pub const RULES: &[&Rule] = &[
     &TEMPLATE_ATTRIBUTE,
     &TENSORFLOW_OP,
     &TENSORFLOW_UNLISTED,
+    &TORCHSCRIPT_REACHES,
     &TORCHSCRIPT_UNLISTED,
     &ZIP_ESCAPE,
     &ZIP_VIEWS,
@@ -356,6 +357,13 @@ pub(crate) const TENSORFLOW_UNLISTED: Rule = rule(
     Severity::Medium,
     "the graph holds an operator that is on no list",
     CONVERT,
+);
+/// TorchScript operators that leave the interpreter.
+pub(crate) const TORCHSCRIPT_REACHES: Rule = rule(
+    "scan.torchscript.reaches",
+    Severity::High,
+    "TorchScript code uses an operator that opens files or leaves the interpreter",
+    DO_NOT_LOAD,
 );
 /// TorchScript operators on no list.
 pub(crate) const TORCHSCRIPT_UNLISTED: Rule = rule(

@@ -41,6 +41,9 @@ pub(crate) enum Loader {
     Any,
     /// `torch.load`: persistent ids name storages.
     Torch,
+    /// `torch.jit.load`: persistent ids name storages, and classes are those of the archive's own
+    /// code, which is judged beside them.
+    TorchScript,
 }
 
 /// State of one scan, handed down through all readers.
@@ -97,8 +100,9 @@ impl<'e> Scope<'e> {
         if let Some(seen) = self.sightings.iter_mut().find(same) {
             seen.count = seen.count.saturating_add(1);
         } else if self.sightings.len() < self.meter.budget().sightings_max {
-            let what = what.into();
-            self.sightings.push(Sighting { rule, member, offset, what, advisories, count: 1 });
+            let (what, count, suppressed) = (what.into(), 1, None);
+            let seen = Sighting { rule, member, offset, what, advisories, count, suppressed };
+            self.sightings.push(seen);
         } else {
             self.n_more = self.n_more.saturating_add(1);
         }

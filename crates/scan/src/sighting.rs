@@ -48,6 +48,8 @@ pub struct Sighting {
     pub advisories: &'static [&'static str],
     /// How often it was seen; the offset is the first.
     pub count: u64,
+    /// Why it does not count, where a policy says so for this very file.
+    pub suppressed: Option<Box<str>>,
 }
 
 impl Sighting {

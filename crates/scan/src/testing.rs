@@ -2,7 +2,9 @@
 
 use bartizan_core::{Clock, ClockSource, Stamp};
 
-use crate::{Allow, Alone, Budget, Hash, Options, Report, Verdict};
+use crate::budget::Meter;
+use crate::scope::Scope;
+use crate::{Allow, Alone, Budget, Hash, Options, Report, Sighting, Verdict};
 
 /// A clock that stands still.
 pub(crate) struct Still;
@@ -103,4 +105,14 @@ pub(crate) mod build {
     pub(crate) fn number(number: u64, value: u64) -> Vec<u8> {
         [varint(number << 3), varint(value)].concat()
     }
+}
+
+/// Verdict and sightings of what `inside` reports.
+pub(crate) fn scope_of(inside: impl FnOnce(&mut Scope<'_>)) -> (Verdict, Vec<Sighting>) {
+    let meter = Meter::new(Budget::default(), &Still);
+    let allow = Allow::new();
+    let mut scope = Scope::new(&allow, &meter, &Alone);
+    inside(&mut scope);
+    let (verdict, sightings, _) = scope.finish();
+    (verdict, sightings)
 }

@@ -1,5 +1,7 @@
 //! Files of `torch.save`: the zip form, TorchScript, and the legacy stream of pickles.
 
+mod script;
+
 use std::collections::BTreeMap;
 
 use crate::engine;
@@ -21,6 +23,19 @@ pub(crate) const LEGACY: Format =
 fn is_legacy(head: &Head<'_>) -> bool {
     head.bytes.first() == Some(&0x80) && head.at(2, MAGIC)
 }
+
+/// Members of a few bytes that tell version, byte order and the like, and are read as numbers.
+const MARKS: &[&str] = &[
+    "version",
+    "byteorder",
+    ".format_version",
+    ".storage_alignment",
+    ".data/serialization_id",
+    "attributes.pkl.version",
+    "archive_format",
+];
+/// Most bytes of such a member.
+const MARK_BYTES_MAX: u64 = 64;
 
 /// Pickles of a legacy file: magic number, protocol, system, the object, names of storages.
 const LEGACY_PICKLES: usize = 5;
@@ -78,7 +93,22 @@ pub(crate) fn read_zip(
         return Ok(false);
     }
     engine::begin(scope, "torch");
-    let loader = std::mem::replace(&mut scope.loader, Loader::Torch);
+    let is_code = |member: &Member| {
+        member.name.strip_prefix(folder).is_some_and(|name| {
+            name.strip_prefix("code/").is_some_and(|name| name.ends_with(".py"))
+        })
+    };
+    // As `torch.load` tells them apart (`_is_torchscript_zip`).
+    let constants = format!("{folder}constants.pkl");
+    let is_script = members.iter().any(|member| member.name == constants);
+    let new = if is_script { Loader::TorchScript } else { Loader::Torch };
+    let loader = std::mem::replace(&mut scope.loader, new);
+    if is_script {
+        engine::begin(scope, "torchscript");
+    }
+    for member in members.iter().filter(|member| is_code(member)) {
+        script::read_member(scope, view, member)?;
+    }
     let before = std::mem::take(&mut scope.storages);
     let is_pickle = |member: &Member| {
         member
@@ -100,7 +130,13 @@ pub(crate) fn read_zip(
         member.method == 0
             && key.and_then(|key| storages.get(key)).is_some_and(|size| *size == member.unpacked)
     };
-    zip::read_members(scope, view, members, |member| is_pickle(member) || is_storage(member))?;
+    let is_mark = |member: &Member| {
+        member.name.strip_prefix(folder).is_some_and(|name| MARKS.contains(&name))
+            && member.unpacked <= MARK_BYTES_MAX
+    };
+    zip::read_members(scope, view, members, |member| {
+        is_pickle(member) || is_storage(member) || is_code(member) || is_mark(member)
+    })?;
     scope.loader = loader;
     Ok(true)
 }

@@ -30,7 +30,14 @@ impl Machine {
         if let Some(known) = self.names.find(module, name) {
             return Value::Global(known);
         }
-        let standing = judge::standing(scope.allow, module, name);
+        // TorchScript's own classes are made by its interpreter, from code that is judged.
+        let is_script = scope.loader == Loader::TorchScript
+            && (module == "__torch__" || module.starts_with("__torch__."));
+        let standing = if is_script {
+            Standing::Listed(Role::Class)
+        } else {
+            judge::standing(scope.allow, module, name)
+        };
         let path = escape::text(&format!("{module}.{name}"));
         match standing {
             Standing::Listed(_) | Standing::Judged(_) => {}
@@ -214,7 +221,7 @@ impl Machine {
 
     /// The loader resolves a persistent id.
     pub(super) fn persistent(&mut self, id: Value, scope: &mut Scope<'_>) -> Value {
-        if scope.loader == Loader::Torch
+        if scope.loader != Loader::Any
             && let Some(value) = super::special::storage(self, id, scope)
         {
             return value;
