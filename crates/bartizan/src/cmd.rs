@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod model;
+pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod trace;
 

@@ -26,6 +26,15 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Lets a panic say where it was and no more: its text may hold what must not reach a log.
+fn quieten_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        tracing::error!(place, thread = thread.name().unwrap_or(""), "process.thread.panicked");
+    }));
+}
+
 /// Starts logging as `config` says; only the first call has an effect.
 pub(crate) fn start(config: &Log) {
     let level = match config.level {
@@ -39,6 +48,7 @@ pub(crate) fn start(config: &Log) {
     let chosen = format!("{others},bartizan={level}");
     let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(chosen));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    quieten_panics();
     // A second start (a test, or a command that serves after it made an environment) is no fault.
     let _already_started = match config.format {
         LogFormat::Text => builder.with_ansi(is_colourful()).with_target(false).try_init(),

@@ -58,6 +58,8 @@ enum Command {
     /// Add, inspect, list, load, unload and remove models
     #[command(subcommand)]
     Model(cmd::model::Args),
+    /// Say what model files would do if they were loaded, without loading them
+    Scan(cmd::scan::Args),
     /// Show one decision: who asked, what was decided, why, and where that is recorded
     Trace(cmd::trace::Args),
     /// Check the ledger
@@ -112,6 +114,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Serve(args) => cmd::serve::run(args, &cli.place),
         Command::Key(args) => cmd::key::run(args, &cli.place, out),
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
+        Command::Scan(args) => cmd::scan::run(args, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),

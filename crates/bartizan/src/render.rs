@@ -2,6 +2,7 @@
 
 pub(crate) mod progress;
 pub(crate) mod record;
+pub(crate) mod scan;
 pub(crate) mod table;
 pub(crate) mod tensor;
 pub(crate) mod time;

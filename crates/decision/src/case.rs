@@ -90,6 +90,7 @@ impl Case {
             refusal.retry_after_s = Some(RETRY_AFTER_S);
             return Err(refusal);
         }
+        self.durations.admit_ns = self.since_arrival_ns();
         Ok(())
     }
 
@@ -117,7 +118,7 @@ impl Case {
         id: Option<Box<str>>,
         wanted: Option<Vec<Box<str>>>,
     ) {
-        self.durations.read_ns = self.since_arrival_ns();
+        self.durations.read_ns = self.since_arrival_ns().saturating_sub(self.durations.admit_ns);
         self.received = Some(received);
         self.protocol_id = id;
         self.wanted = wanted;
@@ -150,12 +151,11 @@ impl Case {
     pub(crate) fn note_guard(&mut self, findings: Findings, verdict: Verdict) {
         self.findings = findings;
         self.verdict = verdict;
-        self.durations.guard_ns = self.since_arrival_ns() - self.durations.read_ns;
+        self.durations.guard_ns = self.since_last_ns();
     }
 
     pub(crate) fn note_predicted(&mut self) {
-        let before = self.durations.read_ns + self.durations.guard_ns;
-        self.durations.predict_ns = self.since_arrival_ns().saturating_sub(before);
+        self.durations.predict_ns = self.since_last_ns();
     }
 
     /// Keeps the model's whole answer, for the record, before anything of it is withheld.
@@ -196,6 +196,13 @@ impl Case {
         self.snapshot.clock().now().mono_ns.saturating_sub(self.arrival.at.mono_ns)
     }
 
+    /// Time since the end of the last step that was measured.
+    fn since_last_ns(&self) -> u64 {
+        let Durations { admit_ns, read_ns, guard_ns, predict_ns, review_ns } = self.durations;
+        let so_far = admit_ns + read_ns + guard_ns + predict_ns + review_ns;
+        self.since_arrival_ns().saturating_sub(so_far)
+    }
+
     /// Ends in a refusal.
     pub(crate) fn refuse(self: Box<Self>, refusal: Refusal, inputs: Option<&[Tensor]>) -> Withheld {
         self.finish(Outcome::Refused(refusal), inputs)
@@ -217,8 +224,7 @@ impl Case {
             }
         };
         self.n_rows = inputs.and_then(<[Tensor]>::first).map_or(0, |first| first.n_rows() as u64);
-        let so_far = self.durations.read_ns + self.durations.guard_ns + self.durations.predict_ns;
-        self.durations.review_ns = self.since_arrival_ns().saturating_sub(so_far);
+        self.durations.review_ns = self.since_last_ns();
         let entry = self.entry(&body, refusal.as_ref(), inputs);
         let leaf_hash = entry.as_ref().map_or([0; 32], |entry| *entry.leaf_hash());
         let version = refusal.is_none().then(|| self.model_of().version());

@@ -226,9 +226,9 @@ pub struct Upstream<'a> {
 /// Nanoseconds of each step; 0 where it was not reached or not measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Durations {
-    /// Until the whole body had arrived.
+    /// Until the whole body had arrived and was parsed.
     pub read_ns: u64,
-    /// Authentication, policy, parsing.
+    /// Authentication and policy.
     pub admit_ns: u64,
     /// The guards before the model.
     pub guard_ns: u64,

@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     act(out, 1, "An environment: configuration, keys, certificates for localhost, a ledger")?;
     let environment = serve::make_temporary(&args.dir, serve::free_loopback_port()?)?;
     log::start(&environment.config().log);
-    let root = environment.root().to_owned();
+    // As it was named, so that what is printed can be pasted from here.
+    let root = args.dir.clone();
     writeln!(out, "Made in {}. Keys and certificates end in 24 hours.", root.display())?;
     if environment.config().ledger.volatile {
         writeln!(out, "This disk forgets when the power goes; every record says so.")?;

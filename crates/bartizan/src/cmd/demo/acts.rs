@@ -59,8 +59,7 @@ pub(crate) fn refusals(stage: &Stage<'_>, out: &mut dyn Write) -> Result<(), Fai
     let good = example.body(&example.row(0))?;
     let (mut missing, mut beyond) = (example.row(0), example.row(0));
     missing[0] = f32::NAN;
-    let (feature, column, value) =
-        example.beyond_limit().unwrap_or_else(|| ("?".into(), 0, f32::INFINITY));
+    let (column, value) = example.beyond_limit().unwrap_or((0, f32::INFINITY));
     beyond[column] = value;
     let (key, other_path) = (stage.auth(stage.key), stage.infer_path(&stage.examples[1]));
     let narrow = stage.auth(stage.narrow_key);
@@ -85,22 +84,34 @@ pub(crate) fn refusals(stage: &Stage<'_>, out: &mut dyn Write) -> Result<(), Fai
         ("a claim of 1 GiB", &path, vec![key, "content-length: 1073741824".into()], vec![]),
     ];
     let mut table = Table::new(&["REQUEST WITH", "STATUS", "CODE", "WHAT THE CALLER IS TOLD"]);
+    let mut of_limit = String::new();
     for (kind, head, headers, body) in kinds {
         // Each on a connection of its own: some end it.
         let answered = stage.client()?.send(head, &headers, &body)?;
         let told = |name: &str| answered.body[name].as_str().unwrap_or("").to_owned();
         let status = answered.status.to_string();
+        if kind.contains("limit") {
+            of_limit = answered.header("bartizan-decision").to_owned();
+        }
         table.push(vec![kind.into(), status, told("code"), told("error")]);
         if answered.status < 400 {
             return Err(Failure::no(format!("a request with {kind} was answered")));
         }
     }
     writeln!(out, "{table}")?;
-    writeln!(
-        out,
-        "A caller is never told which guard tripped. `bartizan trace` tells the operator:"
-    )?;
-    writeln!(out, "there the last but two names the feature `{feature}`.")?;
+    writeln!(out, "A caller is never told which guard tripped. The operator is:")?;
+    writeln!(out, "$ bartizan -e {} trace --sealed {of_limit}", stage.root.display())?;
+    let id = of_limit.parse().map_err(Failure::unknown)?;
+    let place = Place { environment: stage.root.to_owned() };
+    let mut text = Vec::new();
+    trace::run(&trace::Args { id, sealed: true, format: Format::Text }, &place, &mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    // What decided, without the digests that the last act has shown already.
+    let digest = |line: &&str| line.contains("sha256") || line.contains("(commitment)");
+    let lines = text.lines().take_while(|line| !line.starts_with("Recorded"));
+    for line in lines.filter(|line| !digest(line)) {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 

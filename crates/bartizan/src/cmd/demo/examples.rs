@@ -112,13 +112,13 @@ impl Example {
         Ok(body)
     }
 
-    /// The name of the first feature with a hard upper limit, its place and a value beyond it.
-    pub(crate) fn beyond_limit(&self) -> Option<(String, usize, f32)> {
+    /// The place of the first feature with a hard limit, and a value beyond it.
+    pub(crate) fn beyond_limit(&self) -> Option<(usize, f32)> {
         let input = &self.contract.inputs()[0];
         let beyond = |column: usize| {
             let feature = input.feature(column)?;
             let value = feature.max.map(|max| max + 1.0).or(feature.min.map(|min| min - 1.0))?;
-            Some((input.column_name(column), column, value as f32))
+            Some((column, value as f32))
         };
         (0..self.row_len).find_map(beyond)
     }
