@@ -1,0 +1,146 @@
+//! Rows that are far from all others.
+//!
+//! Three views: distance to the nearest rows (S. Ramaswamy, R. Rastogi, K. Shim, 2000), random
+//! cuts (isolation forest) and tails of the columns (Z. Li et al., *ECOD: Unsupervised Outlier
+//! Detection Using Empirical Cumulative Distribution Functions*, 2022). Each is turned into
+//! robust deviations so that the sharp tail of one is not blurred by the ranks of another.
+
+use bartizan_stats::isolation::IsolationForest;
+use bartizan_stats::ln::ln;
+use bartizan_stats::quantile::{median, sorted};
+
+use crate::knn::{Neighbours, Skip, nearest};
+use crate::parallel::Threads;
+use crate::sample::{Graph, Means, Sample};
+use crate::space::Space;
+use crate::table::Table;
+
+/// Nearest rows whose mean distance counts.
+const NEAR: usize = 10;
+const TREES: usize = 100;
+
+/// The views of one row.
+const VIEWS: usize = 3;
+
+struct Views {
+    forest: IsolationForest,
+    /// Ascending values of each column, and whether its long tail is on the left.
+    tails: Vec<(Vec<f32>, bool)>,
+    width: usize,
+}
+
+/// A point as numbers alone: categories by how rare they are.
+fn numbers(space: &Space, rarity: &[Vec<f32>], at: usize, out: &mut Vec<f32>) {
+    out.clear();
+    out.extend_from_slice(space.point(at));
+    for (code, rarity) in space.categories(at).iter().zip(rarity) {
+        out.push(rarity.get(usize::from(*code)).copied().unwrap_or(8.0));
+    }
+}
+
+/// Negative logarithm of each code's share, by column.
+fn rarity(space: &Space) -> Vec<Vec<f32>> {
+    let of = |column: usize| {
+        let codes = space.codes.iter().skip(column).step_by(space.c);
+        let mut counts: Vec<f64> = Vec::new();
+        for code in codes {
+            let at = usize::from(*code);
+            if at < usize::from(u16::MAX) - 1 {
+                counts.resize(counts.len().max(at + 1), 0.0);
+                counts[at] += 1.0;
+            }
+        }
+        let n = space.n as f64 + 1.0;
+        counts.into_iter().map(|count| -ln((count + 0.5) / n) as f32).collect()
+    };
+    (0..space.c).map(of).collect()
+}
+
+impl Views {
+    fn new(space: &Space, rarity: &[Vec<f32>], seed: u64) -> Self {
+        let width = space.d + space.c;
+        let mut rows = Vec::with_capacity(space.n * width);
+        let mut point = Vec::new();
+        for at in 0..space.n {
+            numbers(space, rarity, at, &mut point);
+            rows.extend_from_slice(&point);
+        }
+        let forest = IsolationForest::new(&rows, width, TREES, seed);
+        let tail = |column: usize| {
+            let mut values: Vec<f32> = rows.iter().skip(column).step_by(width).copied().collect();
+            values.sort_unstable_by(f32::total_cmp);
+            let n = values.len().max(1) as f64;
+            let mean = values.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+            let third: f64 = values.iter().map(|x| (f64::from(*x) - mean).powi(3)).sum();
+            (values, third < 0.0)
+        };
+        Self { forest, tails: (0..width).map(tail).collect(), width }
+    }
+
+    /// Sum over columns of the negative logarithm of the tail beyond the row's value: the larger
+    /// of left tails, right tails, and tails by skewness.
+    fn tail(&self, point: &[f32]) -> f32 {
+        let mut sums = [0.0_f64; 3];
+        for (x, (values, is_left)) in point.iter().zip(&self.tails) {
+            let n = values.len() as f64;
+            let below = values.partition_point(|value| value <= x) as f64;
+            let above = n - values.partition_point(|value| value < x) as f64;
+            let (left, right) = (-ln((below + 0.5) / (n + 1.0)), -ln((above + 0.5) / (n + 1.0)));
+            sums[0] += left;
+            sums[1] += right;
+            sums[2] += if *is_left { left } else { right };
+        }
+        (sums.into_iter().fold(0.0, f64::max) / self.width.max(1) as f64) as f32
+    }
+
+    fn of(&self, point: &[f32], neighbours: &Neighbours, at: usize) -> [f32; VIEWS] {
+        let near: Vec<f32> = neighbours.of(at).take(NEAR).map(|(_, distance)| distance).collect();
+        let distance = near.iter().sum::<f32>() / near.len().max(1) as f32;
+        if self.width == 0 {
+            return [distance, 0.0, 0.0];
+        }
+        [distance, self.forest.score(point), self.tail(point)]
+    }
+}
+
+/// Score of each row of the table, at least 0: about 1 is ordinary, beyond 4 is far.
+pub(crate) fn scores(table: &Table, sample: &Sample, graph: &Graph, means: Means) -> Vec<f32> {
+    let rarity = rarity(&sample.space);
+    let views = Views::new(&sample.space, &rarity, means.seed);
+    let look = |space: &Space, neighbours: &Neighbours| -> Vec<f32> {
+        let mut point = Vec::new();
+        let mut out = Vec::with_capacity(space.n * VIEWS);
+        for at in 0..space.n {
+            numbers(space, &rarity, at, &mut point);
+            out.extend(views.of(&point, neighbours, at));
+        }
+        out
+    };
+    let own = look(&sample.space, &graph.neighbours);
+    let scales = scales(&own);
+    let all = sample.spread(table, own, VIEWS, means, |_, space| {
+        let near = nearest(&graph.space, space, &Skip::Nothing, NEAR, Threads::new(1));
+        look(space, &near)
+    });
+    all.chunks_exact(VIEWS).map(|views| combine(views, &scales)).collect()
+}
+
+/// Median and upper spread of each view.
+fn scales(own: &[f32]) -> Vec<(f64, f64)> {
+    let of = |view: usize| {
+        let values = sorted(own.iter().skip(view).step_by(VIEWS).map(|x| f64::from(*x)));
+        let middle = median(values.iter().copied());
+        let upper = bartizan_stats::quantile::quantile(&values, 0.9);
+        (middle, (upper - middle).max(1e-6))
+    };
+    (0..VIEWS).map(of).collect()
+}
+
+fn combine(views: &[f32], scales: &[(f64, f64)]) -> f32 {
+    let mut sum = 0.0;
+    for ((value, (middle, spread)), weight) in views.iter().zip(scales).zip([1.0, 1.0, 1.0]) {
+        let z = (f64::from(*value) - middle) / spread;
+        sum += weight * z.max(0.2 * z);
+    }
+    (sum / 3.0 + 1.0).max(0.0) as f32
+}
