@@ -115,6 +115,7 @@ impl Report {
 pub fn scan(name: &str, source: &dyn Source, options: &Options<'_>) -> Report {
     let meter = Meter::new(options.budget, options.clock);
     let mut scope = Scope::new(options.allow, &meter, options.siblings);
+    scope.file = crate::escape::text(name).into();
     let hashing = Hashing::new(source);
     let seen: &dyn Source = match options.hash {
         Hash::Whole => &hashing,

@@ -53,6 +53,7 @@
 mod allow;
 mod budget;
 mod compress;
+mod config;
 mod engine;
 pub mod escape;
 mod hash;
@@ -70,8 +71,10 @@ mod sighting;
 mod sniff;
 mod source;
 mod tar;
+mod template;
 #[cfg(test)]
 mod testing;
+mod text;
 mod torch;
 mod verdict;
 mod zip;

@@ -40,6 +40,12 @@ pub(crate) use value::DType;
 
 pub use judge::explain;
 
+/// Advisories on a dotted name that runs code or reaches outside, if it is one.
+pub(crate) fn danger_of(path: &str) -> Option<&'static [&'static str]> {
+    let (module, name) = path.rsplit_once('.').unwrap_or((path, ""));
+    danger::find(module, name).map(|danger| danger.advisories)
+}
+
 /// Most opcodes that are run to tell whether a text is a pickle.
 const CLAIM_OPCODES_MAX: u64 = 100_000;
 

@@ -13,6 +13,7 @@ pub const RULES_VERSION: u32 = 1;
 /// All of them, by id.
 pub const RULES: &[&Rule] = &[
     &CONFIG_CODE,
+    &CONFIG_PATH,
     &CONFIG_TARGET,
     &FILE_BROKEN,
     &FILE_BUDGET,
@@ -47,7 +48,10 @@ pub const RULES: &[&Rule] = &[
     &PICKLE_USE,
     &REQUIREMENT_ODD,
     &SAFETENSORS_LAYOUT,
+    &SKOPS_CODE,
+    &SKOPS_UNLISTED,
     &TEMPLATE_ATTRIBUTE,
+    &TEMPLATE_UNLISTED,
     &TENSORFLOW_OP,
     &TENSORFLOW_UNLISTED,
     &TORCHSCRIPT_REACHES,
@@ -89,6 +93,14 @@ pub(crate) const CONFIG_CODE: Rule = rule(
     "scan.config.code",
     Severity::High,
     "a configuration file names code, a command or a constructor that its reader would run",
+    DO_NOT_LOAD,
+);
+/// A configuration that reads a file outside its folder.
+pub(crate) const CONFIG_PATH: Rule = rule(
+    "scan.config.path",
+    Severity::High,
+    "a configuration names a file outside the model's folder or an address, from which its reader \
+     would load",
     DO_NOT_LOAD,
 );
 /// A configuration that names something which is on no list.
@@ -336,6 +348,20 @@ pub(crate) const SAFETENSORS_LAYOUT: Rule = rule(
     "tensors overlap, leave gaps or a tail, or are declared twice: something else may hide there",
     DAMAGED,
 );
+/// skops: a node that calls what runs code.
+pub(crate) const SKOPS_CODE: Rule = rule(
+    "scan.skops.code",
+    Severity::Critical,
+    "a skops file names a function that runs code, commands, or reaches files or the network",
+    DO_NOT_LOAD,
+);
+/// skops: a type on no list.
+pub(crate) const SKOPS_UNLISTED: Rule = rule(
+    "scan.skops.unlisted",
+    Severity::Medium,
+    "a skops file names a type that is on no list",
+    CONVERT,
+);
 /// A template reaches beyond text.
 pub(crate) const TEMPLATE_ATTRIBUTE: Rule = rule(
     "scan.template.attribute",
@@ -343,6 +369,14 @@ pub(crate) const TEMPLATE_ATTRIBUTE: Rule = rule(
     "a chat template reaches for attributes or functions beyond those that templates need: this is \
      how they run code",
     DO_NOT_LOAD,
+);
+/// A template that uses what is on no list.
+pub(crate) const TEMPLATE_UNLISTED: Rule = rule(
+    "scan.template.unlisted",
+    Severity::Medium,
+    "a chat template uses a function, method, filter or syntax that is on no list, or puts the name \
+     of what it reads together",
+    "review the template, or replace it by the publisher's of another version",
 );
 /// TensorFlow operators that reach outside.
 pub(crate) const TENSORFLOW_OP: Rule = rule(

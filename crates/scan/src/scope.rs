@@ -56,6 +56,8 @@ pub(crate) struct Scope<'e> {
     pub(crate) storages: Vec<Storage>,
     /// Formats that were recognised, outermost first.
     pub(crate) formats: Vec<&'static str>,
+    /// Name of the file that is scanned, escaped.
+    pub(crate) file: Box<str>,
     path: Vec<Box<str>>,
     sightings: Vec<Sighting>,
     n_more: u64,
@@ -71,6 +73,7 @@ impl<'e> Scope<'e> {
             loader: Loader::Any,
             storages: Vec::new(),
             formats: Vec::new(),
+            file: "".into(),
             path: Vec::new(),
             sightings: Vec::new(),
             n_more: 0,
@@ -150,9 +153,9 @@ impl<'e> Scope<'e> {
         self.path.join("!/").into()
     }
 
-    /// Name of the innermost member, escaped; empty at the top.
+    /// Name of the innermost member, at the top of the file, escaped.
     pub(crate) fn name(&self) -> &str {
-        self.path.last().map_or("", |name| name)
+        self.path.last().unwrap_or(&self.file)
     }
 
     /// How many containers deep.

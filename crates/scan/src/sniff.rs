@@ -4,7 +4,7 @@ use crate::rules;
 use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
-use crate::{compress, identify, numpy, onnx, pickle, safetensors, tar, torch, zip};
+use crate::{compress, config, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip};
 
 /// First bytes of a part, and how long it is where that is known.
 pub(crate) struct Head<'a> {
@@ -62,16 +62,18 @@ pub(crate) const FORMATS: &[Format] = &[
     compress::ZSTD,
     tar::FORMAT,
     onnx::FORMAT,
+    config::JSON,
 ];
 
 /// The format that claims a part. `name` is its file name, which decides nothing but which text
 /// format a text is read as.
-pub(crate) fn sniff(head: &Head<'_>, _name: &str) -> Option<Format> {
+pub(crate) fn sniff(head: &Head<'_>, name: &str) -> Option<Format> {
     FORMATS
         .iter()
         .copied()
         .find(|format| (format.claims)(head))
         .or_else(|| identify::identify(head))
+        .or_else(|| text::of(head, name))
 }
 
 /// Extensions and what they promise.

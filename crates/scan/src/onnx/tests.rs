@@ -1,4 +1,5 @@
 //! Tests of the ONNX reader: hostile models by the bypass table, and genuine ones.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
 
 use crate::Verdict;
 use crate::testing::build::{bytes, number};
