@@ -96,6 +96,8 @@ mod review;
 mod snapshot;
 mod steps;
 mod tally;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use arrival::{Answer, Arrival, Chance, Protocol};
 pub use fold::{

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,6 +16,7 @@ use tracing::debug;
 use crate::dispatch::{self, Peer};
 use crate::lane::Lane;
 use crate::route::Listener;
+use crate::settings::HttpLimits;
 
 /// Room for a head that is too large to be told so in the protocol's own shape, as a multiple of
 /// the limit; beyond it the connection is answered by the HTTP library.
@@ -77,7 +79,49 @@ async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = &lane.limits;
+    let builder = builder(&lane.limits);
+    lane.metrics.connections.inc();
+    let activity = Arc::new(Activity::default());
+    let service = {
+        let (lane, activity) = (lane.clone(), activity.clone());
+        service_fn(move |request| {
+            let turn = activity.begin();
+            let answer = dispatch::serve(lane.clone(), listener, peer, request);
+            async move {
+                let answer = answer.await;
+                drop(turn);
+                answer
+            }
+        })
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut look = tokio::time::interval(lane.limits.header_wait_max);
+    look.tick().await;
+    let mut n_seen = 0;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut connection => break outcome,
+            _ = stopped.changed() => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
+            _ = look.tick() => match activity.since(n_seen) {
+                Seen::Busy(n_asked) => n_seen = n_asked,
+                Seen::Nothing => {
+                    debug!("gateway.connection.idle");
+                    break Ok(());
+                }
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "gateway.connection.lost");
+    }
+    lane.metrics.connections.dec();
+}
+
+fn builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
     let head_room = (limits.header_bytes_max * HEAD_ROOM).max(HEAD_ROOM_BYTES_MIN);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -94,22 +138,62 @@ async fn serve<S>(
         .max_concurrent_streams(limits.streams_max)
         .keep_alive_interval(limits.header_wait_max)
         .keep_alive_timeout(limits.handshake_wait_max);
-    lane.metrics.connections.inc();
-    let service = {
-        let lane = lane.clone();
-        service_fn(move |request| dispatch::serve(lane.clone(), listener, peer, request))
-    };
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let outcome = tokio::select! {
-        outcome = &mut connection => outcome,
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = outcome {
-        debug!(%error, "gateway.connection.lost");
+    builder
+}
+
+/// What a connection has been used for: whoever asks nothing for the length of a head's wait is
+/// hung up on, whatever of a protocol has been said by then.
+#[derive(Default)]
+struct Activity {
+    n_asked: AtomicU64,
+    n_open: AtomicU32,
+}
+
+/// What there was since the last look.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// Requests are open or have come; how many there were in all.
+    Busy(u64),
+    /// Neither.
+    Nothing,
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> Turn {
+        self.n_asked.fetch_add(1, Ordering::Relaxed);
+        self.n_open.fetch_add(1, Ordering::Relaxed);
+        Turn(self.clone())
     }
-    lane.metrics.connections.dec();
+
+    fn since(&self, n_seen: u64) -> Seen {
+        let n_asked = self.n_asked.load(Ordering::Relaxed);
+        let is_open = 0 < self.n_open.load(Ordering::Relaxed);
+        if is_open || n_seen < n_asked { Seen::Busy(n_asked) } else { Seen::Nothing }
+    }
+}
+
+/// A request that is being answered; its end is noted however it comes.
+struct Turn(Arc<Activity>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.n_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_connection_without_requests_is_idle() {
+        let activity = Arc::new(Activity::default());
+        assert_eq!(activity.since(0), Seen::Nothing);
+        let turn = activity.begin();
+        assert_eq!(activity.since(0), Seen::Busy(1));
+        assert_eq!(activity.since(1), Seen::Busy(1), "it is still being answered");
+        drop(turn);
+        assert_eq!(activity.since(0), Seen::Busy(1), "it came since the last look");
+        assert_eq!(activity.since(1), Seen::Nothing);
+    }
 }

@@ -273,6 +273,11 @@ impl Turn<'_> {
             Ok(asserted) => asserted,
             Err(refusal) => return self.refuse_known(credential, refusal).await,
         };
+        if head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            let detail = "a body is taken as it is, without `content-encoding`";
+            let refusal = Refusal::new(RefusalCode::Unsupported).because(detail);
+            return self.refuse_known(credential, refusal).await;
+        }
         let version = (!version.is_empty()).then_some(version);
         let ask = Ask { model, version, asserted };
         let question = Question { at: self.at, ask, said: &self.said };

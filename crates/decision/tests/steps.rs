@@ -1,0 +1,211 @@
+//! The steps at work: what is refused is recorded, and nothing is told without its record.
+
+use std::sync::Arc;
+
+use bartizan_access::{Credential, ModelScope, Scopes};
+use bartizan_core::{Clock, Obligations, Refusal, RefusalCode, Tensor, Values};
+use bartizan_decision::testing::{Mood, Puppet, Rig};
+use bartizan_decision::{
+    Answer, Arrival, Ask, Chance, Protocol, Spoken, Unrecorded, Withheld, admit,
+};
+use bartizan_ledger::{Body, Log, LogConfig, MemDisk, Receipt, Record};
+use bartizan_testkit::SimEntropy;
+use bartizan_wire::Asserted;
+use bytes::Bytes;
+
+/// Says which outputs it was given.
+#[derive(Debug)]
+struct Plain;
+
+impl Protocol for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn answer(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Refusal> {
+        let names: Vec<_> = answer.outputs.iter().map(Tensor::name).collect();
+        Ok(names.join(",").into_bytes())
+    }
+
+    fn refusal(&self, refusal: &Refusal) -> Vec<u8> {
+        refusal.code.as_str().into()
+    }
+}
+
+fn arrival(rig: &Rig, seed: u64) -> Arrival {
+    let at = rig.clock.now();
+    Arrival {
+        at,
+        deadline_ns: at.mono_ns + 1_000_000,
+        chance: Chance::draw(&SimEntropy::new(seed)),
+        listener: "test",
+        route: "/test",
+        protocol: &Plain,
+        trace_context: None,
+    }
+}
+
+fn credential(rig: &Rig) -> Credential {
+    rig.snapshot.keys().authenticate(&rig.key, rig.clock.now().unix_s()).unwrap()
+}
+
+fn spoken(values: Vec<f32>) -> Spoken {
+    let shape = vec![1, values.len() as u64];
+    let tensor = Tensor::new("X", shape, Values::Fp32(values)).unwrap();
+    let received = Bytes::from_static(b"{}");
+    Spoken {
+        received,
+        tensors: vec![tensor],
+        wanted: None,
+        id: None,
+        asserted: Asserted::default(),
+    }
+}
+
+/// One request from its arrival to what is withheld of it.
+fn decide(rig: &Rig, values: Vec<f32>) -> Withheld {
+    let ask = Ask { model: "puppet", ..Ask::default() };
+    let admitted = match admit(rig.snapshot.clone(), arrival(rig, 1), &credential(rig), ask) {
+        Ok(admitted) => admitted,
+        Err(withheld) => return withheld,
+    };
+    match admitted.clear(spoken(values)) {
+        Ok(cleared) => {
+            let model = cleared.model().clone();
+            model.predict_one(cleared).review()
+        }
+        Err(withheld) => withheld,
+    }
+}
+
+/// Puts the record into a real log and gives its receipt, and the refusal that it tells of.
+fn record(withheld: &mut Withheld) -> (Receipt, Option<String>) {
+    let entry = withheld.take_entry().expect("there is a record");
+    let leaf = entry.leaf().to_vec();
+    let clock = Arc::new(bartizan_testkit::SimClock::new(1));
+    let config = LogConfig { volatile_allowed: true, ..LogConfig::new("test") };
+    let (mut log, _) = Log::open(Arc::new(MemDisk::new()), &config, clock).unwrap();
+    let receipt = log.record(entry).unwrap();
+    let record = Record::decode(&leaf).unwrap();
+    let Body::Decision(decision) = record.body else { panic!("a decision") };
+    (receipt, decision.refusal.map(|code| code.to_string()))
+}
+
+/// D1 and D3: what the guard does not clear never reaches the predictor, and its refusal is
+/// recorded like an answer.
+#[test]
+fn a_predictor_sees_only_what_was_cleared_and_every_refusal_is_recorded() {
+    let puppet = Puppet::new(Mood::Fine);
+    let rig = Rig::open(puppet.clone()).unwrap();
+    for (values, code) in [
+        (vec![f32::NAN, 0.0], RefusalCode::InputRefused),
+        (vec![f32::INFINITY, 0.0], RefusalCode::InputRefused),
+        (vec![1.0, 2.0, 3.0], RefusalCode::Mismatch),
+    ] {
+        let mut withheld = decide(&rig, values);
+        assert_eq!(withheld.refusal(), Some(code));
+        let (receipt, told) = record(&mut withheld);
+        assert_eq!(told.as_deref(), Some(code.as_str()));
+        let reply = withheld.release(receipt).unwrap();
+        assert_eq!(reply.into_body(), code.as_str().as_bytes());
+    }
+    assert_eq!(puppet.n_calls(), 0);
+    let mut withheld = decide(&rig, vec![0.5, 0.5]);
+    let (receipt, told) = record(&mut withheld);
+    assert_eq!((puppet.n_calls(), told), (1, None));
+    assert_eq!(withheld.release(receipt).unwrap().into_body(), b"label,scores");
+}
+
+/// D2: a receipt of another record opens nothing, and a record is taken once.
+#[test]
+fn a_reply_is_given_for_its_own_receipt_alone() {
+    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let mut one = decide(&rig, vec![0.5, 0.5]);
+    let mut other = decide(&rig, vec![0.25, 0.5]);
+    let (of_other, _) = record(&mut other);
+    assert!(one.take_entry().is_some());
+    assert!(one.take_entry().is_none());
+    assert_eq!(one.release(of_other.clone()).unwrap_err(), Unrecorded);
+    assert!(other.release(of_other).is_ok());
+}
+
+/// D4: neither an error nor a panic of a predictor is an answer, and both are on record.
+#[test]
+fn a_fault_of_a_predictor_is_a_recorded_refusal() {
+    for mood in [Mood::Failing, Mood::Panicking] {
+        let rig = Rig::open(Puppet::new(mood)).unwrap();
+        let mut withheld = decide(&rig, vec![0.5, 0.5]);
+        assert_eq!(withheld.refusal(), Some(RefusalCode::Internal), "{mood:?}");
+        let (_, told) = record(&mut withheld);
+        assert_eq!(told.as_deref(), Some("internal"));
+    }
+}
+
+/// S1: a request in flight goes on with the snapshot it was admitted under, whatever replaces it.
+#[test]
+fn a_request_is_judged_by_one_snapshot() {
+    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let ask = Ask { model: "puppet", ..Ask::default() };
+    let admitted = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask).unwrap();
+    let digest = rig.snapshot.digest();
+    let model = Arc::downgrade(admitted.model());
+    drop(rig.snapshot);
+    assert!(model.upgrade().is_some(), "the old model is kept for it");
+    let cleared = admitted.clear(spoken(vec![0.5, 0.5])).unwrap();
+    let model = cleared.model().clone();
+    let mut withheld = model.predict_one(cleared).review();
+    let entry = withheld.take_entry().unwrap();
+    let Body::Decision(decision) = Record::decode(entry.leaf()).unwrap().body else { panic!() };
+    assert_eq!(decision.digests.snapshot, Some(digest));
+}
+
+#[test]
+fn a_late_answer_is_a_refusal() {
+    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let ask = Ask { model: "puppet", ..Ask::default() };
+    let admitted = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask).unwrap();
+    rig.clock.advance(2_000_000);
+    let cleared = admitted.clear(spoken(vec![0.5, 0.5])).unwrap();
+    let model = cleared.model().clone();
+    let withheld = model.predict_one(cleared).review();
+    assert_eq!(withheld.refusal(), Some(RefusalCode::DeadlineExceeded));
+}
+
+#[test]
+fn a_models_places_are_bounded_and_given_back() {
+    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let ask = || Ask { model: "puppet", ..Ask::default() };
+    let enter = || admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask());
+    let inside: Vec<_> = (0..4).map(|_| enter().unwrap()).collect();
+    assert_eq!(enter().unwrap_err().refusal(), Some(RefusalCode::Overloaded));
+    drop(inside);
+    assert!(enter().is_ok());
+}
+
+/// Access comes before existence: who may not ask a model does not learn whether it is there.
+#[test]
+fn a_key_for_other_models_learns_nothing_of_this_one() {
+    let only = ModelScope::Some(["other".parse().unwrap()].into());
+    let rig = Rig::new(Puppet::new(Mood::Fine), Scopes::inference(only)).unwrap();
+    let code = |model| {
+        let ask = Ask { model, ..Ask::default() };
+        let refused = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask);
+        refused.unwrap_err().refusal()
+    };
+    assert_eq!(code("puppet"), Some(RefusalCode::Forbidden));
+    assert_eq!(code("nothing-there"), Some(RefusalCode::Forbidden));
+    assert_eq!(code("other"), Some(RefusalCode::NotFound));
+}
+
+/// What a permit withholds is in the record, and not in the reply.
+#[test]
+fn a_label_only_key_is_given_the_label_alone() {
+    let obligations = Obligations { label_only: true, ..Obligations::default() };
+    let scopes = Scopes { obligations, ..Scopes::inference(ModelScope::All) };
+    let rig = Rig::new(Puppet::new(Mood::Fine), scopes).unwrap();
+    let mut withheld = decide(&rig, vec![0.5, 0.25]);
+    let entry = withheld.take_entry().unwrap();
+    let opened = rig.snapshot.sealer().open(withheld.id(), entry.sealed()).unwrap();
+    assert_eq!(opened.outputs.len(), 2, "the whole answer is kept, sealed");
+    assert_eq!(opened.reply, b"label");
+}
