@@ -68,6 +68,9 @@ enum Command {
     /// Check a configuration, or print its schema
     #[command(subcommand)]
     Config(cmd::config::Args),
+    /// Plan, check, repair, render and draw a private AKS environment
+    #[command(subcommand)]
+    Aks(cmd::aks::Args),
     /// Print completions for a shell
     Completions(cmd::completions::Args),
     /// Write the manual, one page a command
@@ -118,6 +121,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
+        Command::Aks(args) => cmd::aks::run(args, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),
         Command::Man(args) => cmd::man::run(args, Cli::command()),
     }

@@ -1,8 +1,11 @@
 //! Values as text for people.
 
+pub(crate) mod address_map;
+pub(crate) mod plan_report;
 pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod scan;
+pub(crate) mod sarif;
 pub(crate) mod table;
 pub(crate) mod tensor;
 pub(crate) mod time;
