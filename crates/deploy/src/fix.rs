@@ -15,7 +15,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{Edit, EditError, apply};
+pub use edit::{Edit, EditError, apply, between};
 
 use std::collections::BTreeSet;
 

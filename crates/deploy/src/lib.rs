@@ -5,6 +5,7 @@ pub mod check;
 pub mod drift;
 pub mod fix;
 pub mod import;
+pub mod map;
 pub mod plan;
 pub mod read;
 pub mod render;

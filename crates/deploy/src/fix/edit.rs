@@ -36,7 +36,7 @@ pub enum EditError {
 }
 
 /// The edits that make `after` of `before`.
-pub(super) fn between(before: &Plan, after: &Plan) -> Vec<Edit> {
+pub fn between(before: &Plan, after: &Plan) -> Vec<Edit> {
     let mut edits = Vec::new();
     walk(&to_value(before), &to_value(after), "", &mut edits);
     edits
