@@ -8,7 +8,7 @@ mod policy;
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -212,9 +212,8 @@ fn explain(what: &str, out: &mut dyn io::Write) -> Outcome {
     Ok(Answer::Yes)
 }
 
-/// The word of a path for messages elsewhere.
 #[cfg(test)]
-pub(crate) fn scan_paths(paths: &[&Path]) -> Vec<Scanned> {
+fn scan_paths(paths: &[&std::path::Path]) -> Vec<Scanned> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
     scan_all(&files::expand(&paths), 2, Hash::Whole, &Policy::default())
 }
@@ -223,6 +222,7 @@ pub(crate) fn scan_paths(paths: &[&Path]) -> Vec<Scanned> {
 mod tests {
     use super::*;
     use crate::testing::TempDir;
+    use std::path::Path;
 
     /// The worst file decides, no file is no yes, and names with control characters stay on one
     /// line of every shape.

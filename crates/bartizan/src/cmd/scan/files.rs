@@ -153,7 +153,7 @@ impl Siblings for Beside {
             return None;
         }
         let metadata = std::fs::metadata(self.0.join(relative)).ok()?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 }
 
