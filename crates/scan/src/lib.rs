@@ -56,6 +56,7 @@ mod compress;
 mod config;
 mod engine;
 pub mod escape;
+mod gguf;
 mod hash;
 mod identify;
 mod json;

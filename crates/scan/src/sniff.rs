@@ -4,7 +4,9 @@ use crate::rules;
 use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
-use crate::{compress, config, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip};
+use crate::{
+    compress, config, gguf, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip,
+};
 
 /// First bytes of a part, and how long it is where that is known.
 pub(crate) struct Head<'a> {
@@ -50,6 +52,7 @@ pub(crate) struct Format {
 pub(crate) const FORMATS: &[Format] = &[
     zip::FORMAT,
     safetensors::FORMAT,
+    gguf::FORMAT,
     torch::LEGACY,
     Format { name: "pickle", claims: pickle::claims, reader: Reader::Forward(pickle::read) },
     numpy::FORMAT,

@@ -1,5 +1,10 @@
 //! Tests of configurations: rows of the bypass table, and files of the genuine libraries.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic"
+)]
 
 use crate::Verdict;
 use crate::testing::{has, scan, scan_named};

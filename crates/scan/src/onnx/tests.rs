@@ -1,5 +1,10 @@
 //! Tests of the ONNX reader: hostile models by the bypass table, and genuine ones.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic"
+)]
 
 use crate::Verdict;
 use crate::testing::build::{bytes, number};

@@ -1,5 +1,10 @@
 //! Tests of the template judge: each way to an attribute, and templates as publishers write them.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic"
+)]
 
 use crate::Verdict;
 use crate::testing::scan_named;

@@ -1,5 +1,10 @@
 //! Tests of texts: who reads them, and that nobody's text is cleared by its name alone.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests may panic")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic"
+)]
 
 use crate::Verdict;
 use crate::testing::{scan, scan_named};
