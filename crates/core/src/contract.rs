@@ -7,9 +7,10 @@
 //! Invariants
 //! - C1: names of inputs are unique, as are names of outputs;
 //! - C2: an input lists no feature, one for all its columns, or one a column;
-//! - C3: `min <= max`, both finite; categories are unique and stand only where elements are
-//!   integers or `BYTES`;
-//! - C4: only floating-point features may be missing.
+//! - C3: `min <= max`, both finite, of numbers only; categories are unique and stand only where
+//!   elements are integers or `BYTES`;
+//! - C4: only floating-point features may be missing;
+//! - C5: no two classes have one value.
 
 use std::collections::BTreeSet;
 
@@ -370,6 +371,10 @@ fn check(file: &ContractFile) -> Result<(), ContractError> {
         return broken("rows_max".into(), "it must be from 1 to 65536");
     }
     let mut seen = BTreeSet::new();
+    if !file.classes.iter().all(|class| seen.insert(&class.value)) {
+        return broken("classes".into(), "two classes have one value");
+    }
+    let mut seen = BTreeSet::new();
     for input in &file.inputs {
         let place = format!("input `{}`", input.name);
         if !seen.insert(&input.name) {
@@ -430,6 +435,9 @@ fn check_feature(place: &str, feature: &Feature, datatype: Datatype) -> Result<(
     let limits = [feature.min, feature.max];
     if limits.iter().flatten().any(|limit| !limit.is_finite()) {
         return broken("`min` and `max` must be finite");
+    }
+    if datatype == Datatype::Bytes && limits.iter().any(Option::is_some) {
+        return broken("`min` and `max` are for numbers; give texts `categories`");
     }
     if let [Some(min), Some(max)] = limits
         && max < min

@@ -1,8 +1,7 @@
 //! Findings: the one noun with which every gate answers.
 //!
-//! Invariants
-//! - F1: a finding never holds an input value or a person's name: it may be logged and is part
-//!   of a record that cannot be erased.
+//! A finding never holds an input value or a person's name: it may be logged and is part of a
+//! record that cannot be erased. Its texts are a rule's constants and names of the model's own.
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +60,7 @@ pub struct Place {
     pub row: Option<u64>,
 }
 
-/// One thing found; see the module invariants.
+/// One thing found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The rule that found it.

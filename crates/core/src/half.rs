@@ -80,7 +80,8 @@ mod tests {
     /// Between any two neighbours: below the middle goes down, above it up, the middle to even.
     #[test]
     fn narrowing_rounds_to_nearest_ties_to_even() {
-        let both: [(fn(f64) -> u16, fn(u16) -> f32, u16); 2] =
+        type Pair = (fn(f64) -> u16, fn(u16) -> f32, u16);
+        let both: [Pair; 2] =
             [(fp16_from_f64, fp16_to_f32, 0x7bff), (bf16_from_f64, bf16_to_f32, 0x7f7f)];
         for (narrow, widen, largest) in both {
             for bits in 0..largest {
@@ -89,7 +90,7 @@ mod tests {
                 assert_eq!(narrow(middle), bits + (bits & 1), "middle above {bits:#06x}");
                 assert_eq!(narrow(middle.next_down()), bits);
                 assert_eq!(narrow(middle.next_up()), bits + 1);
-                assert_eq!(narrow(-middle.next_up()), 0x8000 | bits + 1);
+                assert_eq!(narrow(-middle.next_up()), 0x8000 | (bits + 1));
             }
         }
     }

@@ -96,7 +96,7 @@ mod review;
 mod snapshot;
 mod steps;
 mod tally;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use arrival::{Answer, Arrival, Chance, Protocol};

@@ -360,3 +360,6 @@ impl Reply {
         self.body
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bartizan_access::{Keys, MacKey, ModelScope, NewKey, Scopes};
+use bartizan_access::{Keys, MacKey, NewKey, Scopes};
 use bartizan_core::predictor::Dim;
 use bartizan_core::{
     Clock, Contract, Datatype, Digest, Entropy, ModelName, ModelVersion, PredictError, Predictor,
     Recipe, Signature, Tensor, TensorSpec, Values,
 };
 use bartizan_ledger::{MemDisk, SealingKeys};
-use bartizan_testkit::{SimClock, SimEntropy};
 
 use crate::model::{Model, ModelTerms};
 use crate::snapshot::{Site, Snapshot};
@@ -112,21 +111,22 @@ pub struct Rig {
     pub snapshot: Arc<Snapshot>,
     /// The key's text.
     pub key: String,
-    /// The snapshot's clock.
-    pub clock: Arc<SimClock>,
 }
 
 /// Why a rig could not be made.
 pub type RigError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Rig {
-    /// A rig around `puppet`, whose key has `scopes`.
+    /// A rig around `puppet`, whose key has `scopes` and is good for an hour from now.
     ///
     /// # Errors
     /// None but by a fault of ours.
-    pub fn new(puppet: Arc<Puppet>, scopes: Scopes) -> Result<Self, RigError> {
-        let clock = Arc::new(SimClock::new(1_795_564_800_000_000_000));
-        let entropy: Arc<dyn Entropy> = Arc::new(SimEntropy::new(7));
+    pub fn new(
+        puppet: Arc<Puppet>,
+        scopes: Scopes,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, RigError> {
         let now = clock.now();
         let environment = "test".parse()?;
         let mut keys = Keys::new(environment, MacKey::random(&*entropy));
@@ -140,15 +140,7 @@ impl Rig {
         let model = Arc::new(Model::new(terms, puppet, contract)?);
         let site = Site { environment: "test".parse()?, replica: "r1".into(), is_volatile: true };
         let (ring, sealer) = (Arc::new(keys.ring()), sealing.sealer());
-        let snapshot = Snapshot::new(site, clock.clone(), ring, sealer, [model]);
-        Ok(Self { snapshot: Arc::new(snapshot), key, clock })
-    }
-
-    /// A rig whose key may ask everything that callers may.
-    ///
-    /// # Errors
-    /// None but by a fault of ours.
-    pub fn open(puppet: Arc<Puppet>) -> Result<Self, RigError> {
-        Self::new(puppet, Scopes::inference(ModelScope::All))
+        let snapshot = Snapshot::new(site, clock, ring, sealer, [model]);
+        Ok(Self { snapshot: Arc::new(snapshot), key })
     }
 }

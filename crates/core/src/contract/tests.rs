@@ -32,7 +32,7 @@ fn what_is_inferred_from_a_model_fits_it() {
     assert_eq!(contract.digest(), Digest::of(b"bytes"));
 }
 
-/// C1 to C4 and the bounds: each change to a good contract breaks it, and is named.
+/// C1, C2, C3, C4, C5 and the bounds: each change to a good contract breaks it, and is named.
 #[test]
 fn a_broken_contract_is_refused_with_its_place() {
     let good = {
@@ -42,7 +42,12 @@ fn a_broken_contract_is_refused_with_its_place() {
     };
     Contract::new(good.clone(), b"").unwrap();
     type Change = fn(&mut ContractFile);
-    let changes: [(&str, Change); 13] = [
+    let changes: [(&str, Change); 15] = [
+        ("classes", |file| file.classes.push(file.classes[0].clone())),
+        ("feature `a`", |file| {
+            file.inputs[0].datatype = Datatype::Bytes;
+            file.inputs[0].features[0].max = Some(1.0);
+        }),
         ("format", |file| file.format = 2),
         ("tensors", |file| file.inputs.clear()),
         ("rows_max", |file| file.rows_max = Some(0)),

@@ -4,14 +4,33 @@ use std::sync::Arc;
 
 use bartizan_access::{Credential, ModelScope, Scopes};
 use bartizan_core::{Clock, Obligations, Refusal, RefusalCode, Tensor, Values};
-use bartizan_decision::testing::{Mood, Puppet, Rig};
-use bartizan_decision::{
-    Answer, Arrival, Ask, Chance, Protocol, Spoken, Unrecorded, Withheld, admit,
-};
 use bartizan_ledger::{Body, Log, LogConfig, MemDisk, Receipt, Record};
-use bartizan_testkit::SimEntropy;
+use bartizan_testkit::{SimClock, SimEntropy};
 use bartizan_wire::Asserted;
 use bytes::Bytes;
+
+use crate::testing::{Mood, Puppet};
+use crate::{Answer, Arrival, Ask, Chance, Protocol, Spoken, Unrecorded, Withheld, admit};
+
+/// A snapshot around a puppet, and the simulated clock that it goes by.
+struct Rig {
+    clock: Arc<SimClock>,
+    snapshot: Arc<crate::Snapshot>,
+    key: String,
+}
+
+impl Rig {
+    fn new(puppet: Arc<Puppet>, scopes: Scopes) -> Self {
+        let clock = Arc::new(SimClock::new(1_795_564_800_000_000_000));
+        let entropy = Arc::new(SimEntropy::new(7));
+        let rig = crate::testing::Rig::new(puppet, scopes, clock.clone(), entropy).unwrap();
+        Self { clock, snapshot: rig.snapshot, key: rig.key }
+    }
+
+    fn open(puppet: Arc<Puppet>) -> Self {
+        Self::new(puppet, Scopes::inference(ModelScope::All))
+    }
+}
 
 /// Says which outputs it was given.
 #[derive(Debug)]
@@ -96,7 +115,7 @@ fn record(withheld: &mut Withheld) -> (Receipt, Option<String>) {
 #[test]
 fn a_predictor_sees_only_what_was_cleared_and_every_refusal_is_recorded() {
     let puppet = Puppet::new(Mood::Fine);
-    let rig = Rig::open(puppet.clone()).unwrap();
+    let rig = Rig::open(puppet.clone());
     for (values, code) in [
         (vec![f32::NAN, 0.0], RefusalCode::InputRefused),
         (vec![f32::INFINITY, 0.0], RefusalCode::InputRefused),
@@ -119,7 +138,7 @@ fn a_predictor_sees_only_what_was_cleared_and_every_refusal_is_recorded() {
 /// D2: a receipt of another record opens nothing, and a record is taken once.
 #[test]
 fn a_reply_is_given_for_its_own_receipt_alone() {
-    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let rig = Rig::open(Puppet::new(Mood::Fine));
     let mut one = decide(&rig, vec![0.5, 0.5]);
     let mut other = decide(&rig, vec![0.25, 0.5]);
     let (of_other, _) = record(&mut other);
@@ -133,7 +152,7 @@ fn a_reply_is_given_for_its_own_receipt_alone() {
 #[test]
 fn a_fault_of_a_predictor_is_a_recorded_refusal() {
     for mood in [Mood::Failing, Mood::Panicking] {
-        let rig = Rig::open(Puppet::new(mood)).unwrap();
+        let rig = Rig::open(Puppet::new(mood));
         let mut withheld = decide(&rig, vec![0.5, 0.5]);
         assert_eq!(withheld.refusal(), Some(RefusalCode::Internal), "{mood:?}");
         let (_, told) = record(&mut withheld);
@@ -144,7 +163,7 @@ fn a_fault_of_a_predictor_is_a_recorded_refusal() {
 /// S1: a request in flight goes on with the snapshot it was admitted under, whatever replaces it.
 #[test]
 fn a_request_is_judged_by_one_snapshot() {
-    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let rig = Rig::open(Puppet::new(Mood::Fine));
     let ask = Ask { model: "puppet", ..Ask::default() };
     let admitted = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask).unwrap();
     let digest = rig.snapshot.digest();
@@ -161,7 +180,7 @@ fn a_request_is_judged_by_one_snapshot() {
 
 #[test]
 fn a_late_answer_is_a_refusal() {
-    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let rig = Rig::open(Puppet::new(Mood::Fine));
     let ask = Ask { model: "puppet", ..Ask::default() };
     let admitted = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask).unwrap();
     rig.clock.advance(2_000_000);
@@ -173,7 +192,7 @@ fn a_late_answer_is_a_refusal() {
 
 #[test]
 fn a_models_places_are_bounded_and_given_back() {
-    let rig = Rig::open(Puppet::new(Mood::Fine)).unwrap();
+    let rig = Rig::open(Puppet::new(Mood::Fine));
     let ask = || Ask { model: "puppet", ..Ask::default() };
     let enter = || admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask());
     let inside: Vec<_> = (0..4).map(|_| enter().unwrap()).collect();
@@ -186,7 +205,7 @@ fn a_models_places_are_bounded_and_given_back() {
 #[test]
 fn a_key_for_other_models_learns_nothing_of_this_one() {
     let only = ModelScope::Some(["other".parse().unwrap()].into());
-    let rig = Rig::new(Puppet::new(Mood::Fine), Scopes::inference(only)).unwrap();
+    let rig = Rig::new(Puppet::new(Mood::Fine), Scopes::inference(only));
     let code = |model| {
         let ask = Ask { model, ..Ask::default() };
         let refused = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask);
@@ -202,7 +221,7 @@ fn a_key_for_other_models_learns_nothing_of_this_one() {
 fn a_label_only_key_is_given_the_label_alone() {
     let obligations = Obligations { label_only: true, ..Obligations::default() };
     let scopes = Scopes { obligations, ..Scopes::inference(ModelScope::All) };
-    let rig = Rig::new(Puppet::new(Mood::Fine), scopes).unwrap();
+    let rig = Rig::new(Puppet::new(Mood::Fine), scopes);
     let mut withheld = decide(&rig, vec![0.5, 0.25]);
     let entry = withheld.take_entry().unwrap();
     let opened = rig.snapshot.sealer().open(withheld.id(), entry.sealed()).unwrap();
