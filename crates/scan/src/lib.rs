@@ -58,6 +58,7 @@ mod engine;
 pub mod escape;
 mod gguf;
 mod hash;
+mod hdf5;
 mod identify;
 mod json;
 mod literal;

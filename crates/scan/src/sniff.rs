@@ -5,7 +5,7 @@ use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
 use crate::{
-    compress, config, gguf, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip,
+    compress, config, gguf, hdf5, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip,
 };
 
 /// First bytes of a part, and how long it is where that is known.
@@ -50,6 +50,7 @@ pub(crate) struct Format {
 
 /// All formats, those with the surest marks first.
 pub(crate) const FORMATS: &[Format] = &[
+    hdf5::FORMAT,
     zip::FORMAT,
     safetensors::FORMAT,
     gguf::FORMAT,
