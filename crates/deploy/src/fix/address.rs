@@ -104,11 +104,13 @@ fn open(plan: &Plan, finding: &Finding) -> Vec<Draft> {
         "dockerBridge" if plan.target == Target::V1 => {
             draft("take another Docker bridge", &|plan| plan.docker_bridge = None);
         }
-        "lb.ip" => draft("take another load balancer address", &|plan| plan.lb.ip = None),
         _ => {}
     }
     if path == "serviceCidr" || rule.starts_with("DNS-") || rule == "LB-IP-SVC" {
         draft("take another service range", &open_service);
+    }
+    if path == "lb.ip" {
+        draft("take another load balancer address", &|plan| plan.lb.ip = None);
     }
     if rule == "V1-INCOMPLETE" {
         draft("add what is missing", &|_| {});

@@ -96,7 +96,8 @@ fn compute(facts: &Facts<'_>, names: &Names, properties: &Value, depends: &[Stri
     let region = facts.plan.workspace.as_ref().and_then(|ws| ws.region.as_ref());
     json!({
         "type": "Microsoft.MachineLearningServices/workspaces/computes", "apiVersion": AML_API,
-        "name": format!("{}/{}", names.workspace, names.compute),
+        // An expression: the schema's pattern of names knows no parent.
+        "name": format!("[concat('{}', '/', '{}')]", names.workspace, names.compute),
         "location": region.unwrap_or(&facts.plan.region),
         "dependsOn": depends, "properties": properties,
     })
