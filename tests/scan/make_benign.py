@@ -224,6 +224,7 @@ def main(out, small):
     put(out / "npy" / "packed.npz", buffer.getvalue())
     from safetensors.numpy import save
     put(out / "safetensors" / "two.safetensors", save({"a": np.eye(3), "b": np.arange(4, dtype=np.int8)}, {"format": "np"}))
+    torch_files(out)
     boosters_native(out, X, y)
     skops_files(out, model)
     gguf_file(out)
@@ -250,6 +251,85 @@ def skops_files(out, model):
     import skops.io
 
     put(out / "skops" / "model.skops", skops.io.dumps(model))
+
+
+def torch_files(out):
+    """The bytes of torch.save without torch: the same pickles, under its own names (2.x layout)."""
+    import collections
+    import types
+    import zipfile
+
+    def stub(path, made):
+        module, name = path.rsplit(".", 1)
+        made.__module__, made.__qualname__, made.__name__ = module, name, name
+        setattr(sys.modules.setdefault(module, types.ModuleType(module)), name, made)
+        return made
+
+    before = dict(sys.modules)
+    rebuild = stub("torch._utils._rebuild_tensor_v2", lambda *args: None)
+    parameter = stub("torch._utils._rebuild_parameter", lambda *args: None)
+    float_storage = stub("torch.FloatStorage", type("FloatStorage", (), {}))
+    linear = stub("torch.nn.modules.linear.Linear", type("Linear", (), {}))
+
+    class Storage:
+        def __init__(self, key, array):
+            self.key, self.array = key, array
+
+    class Tensor:
+        def __init__(self, storage):
+            self.storage = storage
+
+        def __reduce__(self):
+            shape = self.storage.array.shape
+            strides = tuple(int(np.prod(shape[i + 1:])) for i in range(len(shape)))
+            return rebuild, (self.storage, 0, shape, strides, False, collections.OrderedDict())
+
+    class Parameter(Tensor):
+        def __reduce__(self):
+            return parameter, (Tensor(self.storage), True, collections.OrderedDict())
+
+    class Pickler(pickle.Pickler):
+        def __init__(self, file, legacy):
+            super().__init__(file, 2)
+            self.legacy = legacy
+
+        def persistent_id(self, value):
+            if isinstance(value, Storage):
+                view = (None,) if self.legacy else ()
+                return ("storage", float_storage, value.key, "cpu", value.array.size) + view
+
+    weight, bias = (np.ones((2, 3), "f4"), np.zeros(2, "f4"))
+    storages = [Storage("0", weight), Storage("1", bias)]
+    state = collections.OrderedDict(weight=Tensor(storages[0]), bias=Tensor(storages[1]))
+    module = linear()
+    module.__dict__.update(training=False, in_features=3, out_features=2, _buffers={}, _modules={},
+                           _parameters={"weight": Parameter(storages[0]), "bias": Parameter(storages[1])})
+    for name, value in (("state_dict", state), ("module", module)):
+        data = io.BytesIO()
+        Pickler(data, False).dump(value)
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(f"{name}/data.pkl", data.getvalue())
+            archive.writestr(f"{name}/.format_version", "1")
+            archive.writestr(f"{name}/.storage_alignment", "64")
+            archive.writestr(f"{name}/byteorder", "little")
+            for storage in storages:
+                archive.writestr(f"{name}/data/{storage.key}", storage.array.tobytes())
+            archive.writestr(f"{name}/version", "3\n")
+            archive.writestr(f"{name}/.data/serialization_id", "1" * 40)
+        put(out / "torch" / f"{name}.pt", file.getvalue())
+        file = io.BytesIO()
+        for value_of in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True,
+                                                       "type_sizes": {"short": 2, "int": 4, "long": 4}}):
+            pickle.dump(value_of, file, 2)
+        Pickler(file, True).dump(value)
+        pickle.dump([storage.key for storage in storages], file, 2)
+        for storage in storages:
+            file.write(storage.array.size.to_bytes(8, "little") + storage.array.tobytes())
+        put(out / "torch" / f"{name}.legacy.pth", file.getvalue())
+    for name in set(sys.modules) - set(before):
+        if name.startswith("torch"):
+            del sys.modules[name]
 
 
 def gguf_file(out):

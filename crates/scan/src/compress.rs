@@ -1,5 +1,6 @@
 //! Compressed files: each is decoded through the meter, and what comes out is a part of its own.
 
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 
 use crate::engine;
@@ -88,9 +89,15 @@ fn xz(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
 }
 
 fn lzma(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
-    let decoder = lzma_rust2::LzmaReader::new_mem_limit(input(view), LZMA_MEMORY_KIB_MAX, None);
-    match decoder {
-        Ok(decoder) => decoded(scope, view, decoder),
+    let n_read = Cell::new(0);
+    let counted = Counted { input: input(view), n_read: &n_read };
+    match lzma_rust2::LzmaReader::new_mem_limit(counted, LZMA_MEMORY_KIB_MAX, None) {
+        Ok(mut decoder) => {
+            decoded(scope, view, &mut decoder)?;
+            let (_, unused) = decoder.into_parts();
+            trailing(scope, view, n_read.get().saturating_sub(unused.len() as u64));
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
             Err(Stop::Budget("decoder memory"))
         }
@@ -99,13 +106,64 @@ fn lzma(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
 }
 
 fn lz4(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
+    if let Err(stop) = lz4_frames(scope, view) {
+        // The decoder takes a cut frame for a whole one.
+        scope.stopped(&stop);
+    }
     decoded(scope, view, lz4_flex::frame::FrameDecoder::new(input(view)))
 }
 
+/// Walks the frames of an LZ4 file (LZ4 Frame Format 1.6): they must end where the file ends.
+fn lz4_frames(scope: &Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
+    let mut at = 0_u64;
+    while at < view.len() {
+        if view.array(at)? != *b"\x04\x22\x4d\x18" {
+            return Err(Stop::broken(at, "bytes follow the compressed data"));
+        }
+        let [flags] = view.array(at.saturating_add(4))?;
+        let optional = u64::from(flags & 8) | u64::from(flags & 1) << 2;
+        at = at.saturating_add(7).saturating_add(optional);
+        loop {
+            scope.meter.steps(1)?;
+            let size = u64::from(view.u32(at)? & 0x7fff_ffff);
+            at = at.saturating_add(4);
+            if size == 0 {
+                break;
+            }
+            let checksum = u64::from(flags & 0x10) >> 2;
+            at = at.saturating_add(size).saturating_add(checksum);
+        }
+        let checksum = u64::from(flags & 4);
+        view.slice(at, checksum)?;
+        at = at.saturating_add(checksum);
+    }
+    Ok(())
+}
+
 fn zstd(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
-    match ruzstd::decoding::StreamingDecoder::new(input(view)) {
-        Ok(decoder) => decoded(scope, view, decoder),
+    let n_read = Cell::new(0);
+    let counted = Counted { input: input(view), n_read: &n_read };
+    match ruzstd::decoding::StreamingDecoder::new(counted) {
+        Ok(decoder) => {
+            decoded(scope, view, decoder)?;
+            trailing(scope, view, n_read.get());
+            Ok(())
+        }
         Err(_) => Err(Stop::broken(0, "a damaged Zstandard header")),
+    }
+}
+
+/// Counts what a decoder takes, so that bytes behind its end are seen.
+struct Counted<'c, R> {
+    input: R,
+    n_read: &'c Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(into)?;
+        self.n_read.set(self.n_read.get().saturating_add(n as u64));
+        Ok(n)
     }
 }
 

@@ -9,7 +9,9 @@
 
 mod records;
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 pub(crate) use records::{Central, Local, tail};
 
@@ -28,6 +30,10 @@ pub(crate) const FORMAT: Format = Format {
     reader: Reader::Random(read),
 };
 
+/// Largest stored member whose checksum is held against its bytes, in bytes: reading the data of
+/// large tensors would cost more than all else.
+const CHECKED_BYTES_MAX: u64 = 1024 * 1024;
+
 /// A member as both views describe it.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -39,6 +45,7 @@ pub(crate) struct Member {
     pub(crate) packed: u64,
     /// Bytes when unpacked.
     pub(crate) unpacked: u64,
+    crc: u32,
     is_encrypted: bool,
 }
 
@@ -92,11 +99,71 @@ pub(crate) fn read_member(
         }
         let data = view.slice(member.data_at, member.packed)?;
         if member.method == 0 {
+            check_stored(scope, member, &data)?;
             return engine::read_view(scope, &data);
         }
+        let summed = Summed::default();
         let decoder = compress::member(member.method, &data)?;
-        engine::read_decoded(scope, decoder, member.packed)
+        engine::read_decoded(scope, Summing { decoder, summed: &summed }, member.packed)?;
+        if let Some(wrong) = summed.differs(member) {
+            scope.report(&rules::FILE_BROKEN, 0, wrong);
+        }
+        Ok(())
     })
+}
+
+/// Holds a stored member of moderate size against its checksum.
+pub(crate) fn check_stored(
+    scope: &mut Scope<'_>,
+    member: &Member,
+    data: &View<'_>,
+) -> Result<(), Stop> {
+    if CHECKED_BYTES_MAX < data.len() {
+        return Ok(()); // all of it is judged by content all the same
+    }
+    let summed = Summed::default();
+    let mut reader = Summing { decoder: data.reader(), summed: &summed };
+    let mut chunk = [0; 8192];
+    while reader.read(&mut chunk).map_err(|error| Stop::Io(error.kind()))? > 0 {}
+    if let Some(wrong) = summed.differs(member) {
+        scope.report(&rules::FILE_BROKEN, 0, wrong);
+    }
+    Ok(())
+}
+
+/// Checksum and number of the bytes that came out so far.
+#[derive(Default)]
+struct Summed {
+    crc: RefCell<flate2::Crc>,
+    ended: Cell<bool>,
+}
+
+impl Summed {
+    /// What is wrong, where all bytes came out. Bytes modulo 2^32, as the sum counts them.
+    fn differs(&self, member: &Member) -> Option<&'static str> {
+        let crc = self.crc.borrow();
+        let is_whole = u64::from(crc.amount()) == member.unpacked & u64::from(u32::MAX);
+        match (self.ended.get(), is_whole) {
+            (_, true) if crc.sum() != member.crc => Some("its checksum is wrong"),
+            (true, false) => Some("it unpacks to another size than the archive says"),
+            _ => None,
+        }
+    }
+}
+
+/// Sums what a decoder puts out.
+struct Summing<'s, R> {
+    decoder: R,
+    summed: &'s Summed,
+}
+
+impl<R: Read> Read for Summing<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.decoder.read(into)?;
+        self.summed.ended.set(self.summed.ended.get() || n == 0 && !into.is_empty());
+        self.summed.crc.borrow_mut().update(into.get(..n).unwrap_or(&[]));
+        Ok(n)
+    }
 }
 
 /// All members of both views, in the order of their data. Reports where the views differ.
@@ -188,7 +255,8 @@ fn local(
     };
     let name = String::from_utf8_lossy(&local.name).into_owned();
     let method = local.method;
-    Ok((Member { name, method, data_at, packed, unpacked, is_encrypted }, end))
+    let crc = central.map_or(local.crc, |central| central.crc);
+    Ok((Member { name, method, data_at, packed, unpacked, crc, is_encrypted }, end))
 }
 
 /// Z2: what a local header and its central entry both say must be the same.
