@@ -74,6 +74,7 @@ mod sniff;
 mod source;
 mod tar;
 mod template;
+mod tensorflow;
 #[cfg(test)]
 mod testing;
 mod text;

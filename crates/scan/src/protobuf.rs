@@ -49,8 +49,6 @@ pub(crate) enum Kind {
     Varint,
     /// Four bytes.
     Fixed32,
-    /// Eight bytes.
-    Fixed64,
     /// Numbers, packed or one by one.
     Numbers,
     /// Text or bytes: the visitor gets them.
@@ -177,7 +175,7 @@ pub(crate) fn walk(
                 let value = input.varint(end)?;
                 visit.field(scope, schema, number, Value::Number(value), at)?;
             }
-            (Kind::Fixed64 | Kind::Numbers, 1) | (Kind::Fixed32 | Kind::Numbers, 5) => {
+            (Kind::Numbers, 1) | (Kind::Fixed32 | Kind::Numbers, 5) => {
                 input.pass(wire, end)?;
             }
             (Kind::Data, 2) => input.pass(wire, end)?,
@@ -233,7 +231,6 @@ pub(crate) fn shape(view: &View<'_>, schema: &Schema) -> Option<u64> {
         let place = schema.fields.iter().position(|field| field.number == number)?;
         let fits = match schema.fields.get(place)?.kind {
             Kind::Varint => wire == 0,
-            Kind::Fixed64 => wire == 1,
             Kind::Fixed32 => wire == 5,
             Kind::Numbers => wire == 0 || wire == 2 || wire == 1 || wire == 5,
             Kind::Bytes | Kind::Text | Kind::Data | Kind::Message(_) => wire == 2,
@@ -243,6 +240,21 @@ pub(crate) fn shape(view: &View<'_>, schema: &Schema) -> Option<u64> {
         }
         input.pass(wire, end).ok()?;
         met |= 1_u64.checked_shl(u32::try_from(place).ok()?)?;
+    }
+    None
+}
+
+/// The first field of this number, where it is bytes or a message.
+pub(crate) fn first<'v>(view: &View<'v>, number: u32) -> Option<View<'v>> {
+    let mut input = Input { view: *view, at: 0, buffer: Vec::new(), buffer_at: 0 };
+    let end = view.len();
+    for _ in 0..SHAPE_FIELDS_MAX {
+        let (found, wire) = input.tag(end).ok()?;
+        if found == number && wire == 2 {
+            let len = input.length(end).ok()?;
+            return view.slice(input.at, len).ok();
+        }
+        input.pass(wire, end).ok()?;
     }
     None
 }

@@ -5,7 +5,8 @@ use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
 use crate::{
-    compress, config, gguf, hdf5, identify, numpy, onnx, pickle, safetensors, tar, text, torch, zip,
+    compress, config, gguf, hdf5, identify, numpy, onnx, pickle, safetensors, tar, tensorflow,
+    text, torch, zip,
 };
 
 /// First bytes of a part, and how long it is where that is known.
@@ -66,6 +67,11 @@ pub(crate) const FORMATS: &[Format] = &[
     compress::ZSTD,
     tar::FORMAT,
     onnx::FORMAT,
+    tensorflow::SAVED_MODEL,
+    tensorflow::KERAS,
+    tensorflow::GRAPH,
+    tensorflow::FINGERPRINT,
+    tensorflow::CORE_ML,
     config::JSON,
 ];
 
