@@ -2,7 +2,8 @@
 //!
 //! Each is computed in `f64` from [`crate::exp`] and rounded to `f32` once.
 
-use crate::exp::{exp, exp_core, exp_f32};
+use crate::exp::{exp, exp_core, exp_f32, expm1};
+use crate::ln::ln;
 
 /// `1 / (1 + e^-x)`, in `0.0..=1.0`; NaN for NaN.
 pub fn sigmoid_f32(x: f32) -> f32 {
@@ -29,6 +30,34 @@ pub fn tanh_f32(x: f32) -> f32 {
         return (x - x * x * x / 3.0) as f32;
     }
     (1.0 - 2.0 / (exp_core(2.0 * x) + 1.0)) as f32
+}
+
+/// Hyperbolic tangent, in `-1.0..=1.0`, within 4 units in the last place; NaN for NaN.
+pub fn tanh(x: f64) -> f64 {
+    let grown = expm1(2.0 * x.clamp(-25.0, 25.0));
+    grown / (grown + 2.0)
+}
+
+/// `ln(1 + e^x)`; NaN for NaN.
+pub fn softplus(x: f64) -> f64 {
+    x.max(0.0) + ln_1p(exp(-x.abs())) + if x.is_nan() { x } else { 0.0 }
+}
+
+/// `ln(1 + x)` for `x` in `0.0..=1.0`: what rounding takes from `1 + x` is given back (W. Kahan).
+fn ln_1p(x: f64) -> f64 {
+    let sum = 1.0 + x;
+    if sum == 1.0 { x } else { ln(sum) * x / (sum - 1.0) }
+}
+
+/// [`softmax_f32`] for `f64`, summed from the first to the last.
+pub fn softmax(scores: &mut [f64]) {
+    let largest = scores.iter().fold(f64::NEG_INFINITY, |a, b| if *b > a { *b } else { a });
+    let mut sum = 0.0_f64;
+    for score in scores.iter_mut() {
+        *score = exp(*score - largest);
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|score| *score /= sum);
 }
 
 /// Replaces scores by `e^x / sum e^x`: each in `0.0..=1.0`, together 1 but for rounding.
@@ -78,6 +107,19 @@ mod tests {
         assert_eq!(tanh_f32(f32::NEG_INFINITY), -1.0);
         assert_eq!(tanh_f32(f32::INFINITY), 1.0);
         assert!(tanh_f32(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn tanh_and_softplus_of_doubles_agree_with_the_platform() {
+        for step in -40_000_i32..=40_000 {
+            for x in [f64::from(step) * 0.000_999_7, f64::from(step) * 1e-9] {
+                assert!(tanh(x).to_bits().abs_diff(x.tanh().to_bits()) <= 4, "tanh({x:?})");
+                let told = x.max(0.0) + (-x.abs()).exp().ln_1p();
+                assert!((softplus(x) - told).abs() <= 2e-15 * told, "softplus({x:?})");
+            }
+        }
+        assert!(tanh(f64::NAN).is_nan() && softplus(f64::NAN).is_nan());
+        assert_eq!((tanh(1e9), tanh(-1e9), softplus(-1e9)), (1.0, -1.0, 0.0));
     }
 
     #[test]

@@ -10,9 +10,12 @@
 
 pub mod activation;
 pub mod chance;
+pub mod erf;
+pub mod covariance;
 pub mod exp;
 pub mod isolation;
 pub mod ln;
+pub mod pow;
 pub mod quantile;
 pub mod sum;
 pub mod tail;

@@ -11,10 +11,14 @@ use bartizan_stats::quantile::median;
 
 use crate::sample::{Graph, Sample};
 use crate::space::{MISMATCH, TEXT};
-use crate::table::Table;
+use crate::table::{Feature, Kind, Table};
 
 /// Near means nearer than this share of the median distance to the 10th neighbour.
 const NEAR_SHARE: f32 = 0.3;
+/// The same among vectors, whose distances to strangers hardly differ.
+const NEAR_SHARE_VECTORS: f32 = 0.5;
+/// A flood is at least this share of the rows.
+const FLOOD_SHARE_MIN: f64 = 0.004;
 /// The ring around a crowd reaches this many times as far.
 const RING: f32 = 3.0;
 /// Neighbour whose median distance is the measure.
@@ -57,7 +61,7 @@ fn equal(table: &Table) -> (Vec<u32>, Vec<u32>) {
 pub(crate) fn find(table: &Table, sample: &Sample, graph: &Graph) -> Copies {
     let (n_equal, contradictions) = equal(table);
     let n = sample.rows.len();
-    let (near, ring) = radii(sample, graph);
+    let (near, ring) = radii(table, sample, graph);
     let mut parents: Vec<u32> = (0..n as u32).collect();
     let mut inside = vec![0.0_f32; n];
     let mut around = vec![0.0_f32; n];
@@ -81,6 +85,7 @@ pub(crate) fn find(table: &Table, sample: &Sample, graph: &Graph) -> Copies {
         scores[row] = 0.05 * ln(f64::from(*count)) as f32;
     }
     let mut floods = Vec::new();
+    let flood_min = FLOOD_MIN.max((FLOOD_SHARE_MIN * n as f64) as usize);
     for crowd in crowds.values().filter(|crowd| 2 <= crowd.len()) {
         let ringed: f32 = crowd.iter().map(|at| around[*at as usize]).sum();
         let held: f32 = crowd.iter().map(|at| inside[*at as usize]).sum();
@@ -95,7 +100,7 @@ pub(crate) fn find(table: &Table, sample: &Sample, graph: &Graph) -> Copies {
             let kept = &mut scores[sample.rows[*at as usize] as usize];
             *kept = kept.max(score);
         }
-        if FLOOD_MIN <= crowd.len() && 0.6 <= island && 0.9 <= purity {
+        if flood_min <= crowd.len() && 0.6 <= island && 0.9 <= purity {
             floods.push(crowd.iter().map(|at| sample.rows[*at as usize]).collect());
         }
     }
@@ -114,7 +119,7 @@ fn purity(table: &Table, sample: &Sample, crowd: &[u32]) -> f32 {
 }
 
 /// Largest distance of near rows and of the ring around them.
-fn radii(sample: &Sample, graph: &Graph) -> (f32, f32) {
+fn radii(table: &Table, sample: &Sample, graph: &Graph) -> (f32, f32) {
     if sample.space.text.is_some() {
         let distance = |cosine: f32| (TEXT * (2.0 - 2.0 * cosine)).sqrt();
         return (distance(TEXT_NEAR), distance(TEXT_RING));
@@ -123,7 +128,10 @@ fn radii(sample: &Sample, graph: &Graph) -> (f32, f32) {
         .filter_map(|at| graph.neighbours.of(at).nth(MEASURE - 1))
         .map(|(_, distance)| f64::from(distance));
     let measure = median(tenth);
-    let near = if measure.is_finite() { NEAR_SHARE * measure as f32 } else { 0.0 };
+    let is_vector = |f: &Feature| matches!(f.kind, Kind::Vector { .. });
+    let share =
+        if table.features.iter().any(is_vector) { NEAR_SHARE_VECTORS } else { NEAR_SHARE };
+    let near = if measure.is_finite() { share * measure as f32 } else { 0.0 };
     let ring = if sample.space.c == 0 { RING * near } else { (RING * near).min(MISMATCH * 0.99) };
     (near.min(ring), ring)
 }

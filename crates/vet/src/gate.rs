@@ -270,7 +270,7 @@ fn check_outliers(work: &mut Work<'_>, sample: &Sample, graph: &Graph, means: Me
     let ascending = sorted(scores.iter().map(|x| f64::from(*x)));
     // The tail beyond the 95th percentile, taken for exponential; a row beyond it all is far.
     let (from, to) = (quantile(&ascending, 0.5), quantile(&ascending, 0.95));
-    let far = to + 6.0 * (to - from).max(1e-6);
+    let far = to + 8.0 * (to - from).max(1e-6);
     let mut rows: Vec<u32> = (0..scores.len() as u32)
         .filter(|row| far < f64::from(scores[*row as usize]))
         .collect();
@@ -320,24 +320,29 @@ fn check_labels(
     let judged = label::judge(table, sample, graph, &labels, means);
     let given = |row: usize| judged.row(row).get(label.codes[row] as usize).copied();
     let score = |row: usize| given(row).map_or(0.0, |p| 1.0 - p);
-    let scores: Vec<f32> = (0..table.n_rows).map(score).collect();
+    let mut scores: Vec<f32> = (0..table.n_rows).map(score).collect();
     work.facts.classes = label.names.clone();
     work.facts.class_counts = label.counts();
     work.facts.members = judged.members.clone();
-    let (pairs, n_tests) = noise::pairs(&judged, label);
+    let (found, n_tests) = noise::find(&judged, label);
     work.n_tests += n_tests;
-    for pair in pairs {
-        let (from, to) = (&label.names[pair.from], &label.names[pair.to]);
-        let claim = format!(
-            "{:.1} % of the rows that are surely {} are labelled {}; {} rows to look at",
-            100.0 * pair.share,
-            quoted(from),
-            quoted(to),
-            pair.rows.len(),
-        );
-        let mut finding = finding(rules::LABEL_NOISE, Issue::Label, claim, pair.rows);
-        finding.p_value = pair.p_value;
-        finding.strength = pair.share;
+    noise::sharpen(&mut scores, &found, &judged, label);
+    for noise in found {
+        let (share, n) = (100.0 * noise.share, noise.rows.len());
+        let claim = match noise.pair {
+            Some((from, to)) => format!(
+                "{share:.1} % of the rows that are surely {} are labelled {}; {n} rows to look at",
+                quoted(&label.names[from]),
+                quoted(&label.names[to]),
+            ),
+            None => format!(
+                "{share:.1} % of the rows whose class is sure carry another label; {n} rows to \
+                 look at"
+            ),
+        };
+        let mut finding = finding(rules::LABEL_NOISE, Issue::Label, claim, noise.rows);
+        finding.p_value = noise.p_value;
+        finding.strength = noise.share;
         work.find(finding);
     }
     work.scores.insert(Issue::Label, scores);

@@ -18,6 +18,11 @@ use crate::trees::{Binner, Bins, Forest, Growth};
 
 /// Parts into which rows are split: each is judged by models of the others.
 const FOLDS: usize = 5;
+/// Rows up to which they are split in several ways, and how many: few rows make noisy judges.
+const FEW: usize = 1_000;
+const WAYS: u64 = 4;
+/// Probability that any label is given at least: one flipped label must not unseat a judge.
+const NOISE: f64 = 1e-6;
 /// Most parts where they are split by source.
 const SOURCE_FOLDS: usize = 8;
 /// Nearest rows that vote.
@@ -32,7 +37,8 @@ pub(crate) struct Labels {
     pub(crate) n_classes: usize,
     /// Class of each row of the sample.
     pub(crate) of_sample: Vec<u32>,
-    fold: Vec<u32>,
+    /// Part of each row, once for each way of splitting.
+    folds: Vec<Vec<u32>>,
     n_folds: usize,
 }
 
@@ -42,20 +48,22 @@ impl Labels {
         let of_row: Vec<u32> = (0..label.codes.len()).map(class).collect();
         let of_sample: Vec<u32> = sample.rows.iter().map(|row| of_row[*row as usize]).collect();
         let n_sources = source.map_or(0, |source| source.names.len());
-        let (fold, n_folds) = if let (Some(source), true) = (source, 3 <= n_sources) {
+        let (folds, n_folds) = if let (Some(source), true) = (source, 3 <= n_sources) {
             let n_folds = n_sources.min(SOURCE_FOLDS);
             let fold = |row: &u32| source.codes[*row as usize] % n_folds as u32;
-            (sample.rows.iter().map(fold).collect(), n_folds)
+            (vec![sample.rows.iter().map(fold).collect()], n_folds)
         } else {
-            (stratified(&of_sample, label.names.len(), seed), FOLDS)
+            let n_ways = if sample.rows.len() <= FEW { WAYS } else { 1 };
+            let split = |way: u64| stratified(&of_sample, label.names.len(), seed, way);
+            ((0..n_ways).map(split).collect(), FOLDS)
         };
-        Self { of_row, n_classes: label.names.len(), of_sample, fold, n_folds }
+        Self { of_row, n_classes: label.names.len(), of_sample, folds, n_folds }
     }
 }
 
 /// A part for each row, classes spread evenly.
-fn stratified(labels: &[u32], n_classes: usize, seed: u64) -> Vec<u32> {
-    let mut chance = Chance::new(seed, 3);
+fn stratified(labels: &[u32], n_classes: usize, seed: u64, way: u64) -> Vec<u32> {
+    let mut chance = Chance::new(seed, 300 + way);
     let mut fold = vec![0; labels.len()];
     for class in 0..n_classes as u32 {
         let mut rows: Vec<usize> = (0..labels.len()).filter(|at| labels[*at] == class).collect();
@@ -112,10 +120,10 @@ impl Judges<'_> {
         self.penalties.len() + usize::from(self.growth.is_some()) + 2
     }
 
-    fn learn(&self, bins: Option<&Bins>, fold: usize) -> Fold {
+    fn learn(&self, bins: Option<&Bins>, way: usize, fold: usize) -> Fold {
         let labels = &self.labels.of_sample;
         let rows: Vec<u32> = (0..labels.len() as u32)
-            .filter(|at| self.labels.fold[*at as usize] as usize != fold)
+            .filter(|at| self.labels.folds[way][*at as usize] as usize != fold)
             .collect();
         let n_classes = self.labels.n_classes;
         let plane = |penalty: &f32| {
@@ -175,19 +183,26 @@ pub(crate) fn judge(
     labels.of_sample.iter().for_each(|label| prior[*label as usize] += 1.0 / n);
     let judges = Judges {
         labels,
-        penalties: if sample.space.text.is_some() { vec![0.1, 1.0] } else { vec![1.0, 30.0] },
+        penalties: if sample.space.text.is_some() { vec![0.1, 1.0] } else { vec![1.0, 6.0, 40.0] },
         growth,
         reference_labels: graph.references.iter().map(|at| labels.of_sample[*at as usize]).collect(),
         prior,
         sample,
     };
-    let folds = means.threads.map(labels.n_folds, |fold| judges.learn(bins.as_ref(), fold));
+    let n_ways = labels.folds.len();
+    let folds = means.threads.map(n_ways * labels.n_folds, |at| {
+        judges.learn(bins.as_ref(), at / labels.n_folds, at % labels.n_folds)
+    });
     let width = judges.n_members() * k;
     let voters_at = width - 2 * k;
     let mut said = vec![0.0; all.len() * width];
+    let mut once = vec![0.0; width];
     for (at, out) in said.chunks_exact_mut(width).enumerate() {
-        let fold = &folds[labels.fold[at] as usize];
-        judges.ask(fold, &sample.space, bins.as_ref(), at, out);
+        for way in 0..n_ways {
+            let fold = &folds[way * labels.n_folds + labels.folds[way][at] as usize];
+            judges.ask(fold, &sample.space, bins.as_ref(), at, &mut once);
+            out.iter_mut().zip(&once).for_each(|(p, q)| *p += q / n_ways as f32);
+        }
         judges.vote(&graph.neighbours, at, &mut out[voters_at..]);
     }
     let members = weigh(&judges, &said, k);
@@ -241,7 +256,7 @@ fn weigh(judges: &Judges<'_>, said: &[f32], k: usize) -> Vec<Member> {
         .chunks_exact(n_members * k)
         .zip(labels)
         .flat_map(|(said, label)| {
-            said.chunks_exact(k).map(|p| f64::from(p[*label as usize]).max(1e-6))
+            said.chunks_exact(k).map(|p| f64::from(p[*label as usize]).max(NOISE))
         })
         .collect();
     let mut weights = vec![1.0 / n_members as f64; n_members];

@@ -1,10 +1,11 @@
 //! Rows that are far from all others.
 //!
-//! Three views: distance to the nearest rows (S. Ramaswamy, R. Rastogi, K. Shim, 2000), random
-//! cuts (isolation forest) and tails of the columns (Z. Li et al., *ECOD: Unsupervised Outlier
+//! Five views: distance to the nearest rows (S. Ramaswamy, R. Rastogi, K. Shim, 2000), random
+//! cuts (isolation forest), distance by covariance, and tails of the columns (Z. Li et al., *ECOD: Unsupervised Outlier
 //! Detection Using Empirical Cumulative Distribution Functions*, 2022). Each is turned into
 //! robust deviations so that the sharp tail of one is not blurred by the ranks of another.
 
+use bartizan_stats::covariance::Covariance;
 use bartizan_stats::isolation::IsolationForest;
 use bartizan_stats::ln::ln;
 use bartizan_stats::quantile::{median, sorted};
@@ -17,13 +18,21 @@ use crate::table::Table;
 
 /// Nearest rows whose mean distance counts.
 const NEAR: usize = 10;
-const TREES: usize = 100;
+/// The same, for crowds of outliers.
+const FAR: usize = 50;
+const TREES: usize = 150;
+/// Columns up to which the covariance is asked, rows that it is taken from, and its shrinkage.
+const COVARIANCE_COLUMNS_MAX: usize = 600;
+const COVARIANCE_ROWS: usize = 4_000;
+const SHRINK: f64 = 0.1;
 
-/// The views of one row.
-const VIEWS: usize = 3;
+/// The views of one row, and what each counts for.
+const VIEWS: usize = 5;
+const WEIGHTS: [f64; VIEWS] = [0.5, 0.5, 2.0, 1.0, 0.3];
 
 struct Views {
     forest: IsolationForest,
+    covariance: Option<Covariance>,
     /// Ascending values of each column, and whether its long tail is on the left.
     tails: Vec<(Vec<f32>, bool)>,
     width: usize,
@@ -74,7 +83,10 @@ impl Views {
             let third: f64 = values.iter().map(|x| (f64::from(*x) - mean).powi(3)).sum();
             (values, third < 0.0)
         };
-        Self { forest, tails: (0..width).map(tail).collect(), width }
+        let covariance = (width <= COVARIANCE_COLUMNS_MAX)
+            .then(|| Covariance::new(&rows[..rows.len().min(COVARIANCE_ROWS * width)], width, SHRINK))
+            .flatten();
+        Self { forest, covariance, tails: (0..width).map(tail).collect(), width }
     }
 
     /// Sum over columns of the negative logarithm of the tail beyond the row's value: the larger
@@ -94,12 +106,16 @@ impl Views {
     }
 
     fn of(&self, point: &[f32], neighbours: &Neighbours, at: usize) -> [f32; VIEWS] {
-        let near: Vec<f32> = neighbours.of(at).take(NEAR).map(|(_, distance)| distance).collect();
-        let distance = near.iter().sum::<f32>() / near.len().max(1) as f32;
+        let mean = |near: usize| {
+            let (sum, n) = neighbours.of(at).take(near).fold((0.0, 0.0), |a, b| (a.0 + b.1, a.1 + 1.0));
+            sum / f32::max(n, 1.0)
+        };
         if self.width == 0 {
-            return [distance, 0.0, 0.0];
+            return [mean(NEAR), mean(FAR), 0.0, 0.0, 0.0];
         }
-        [distance, self.forest.score(point), self.tail(point)]
+        let mut scratch = Vec::with_capacity(self.width);
+        let apart = self.covariance.as_ref().map_or(0.0, |c| c.squared_distance(point, &mut scratch));
+        [mean(NEAR), mean(FAR), self.forest.score(point), apart as f32, self.tail(point)]
     }
 }
 
@@ -119,7 +135,7 @@ pub(crate) fn scores(table: &Table, sample: &Sample, graph: &Graph, means: Means
     let own = look(&sample.space, &graph.neighbours);
     let scales = scales(&own);
     let all = sample.spread(table, own, VIEWS, means, |_, space| {
-        let near = nearest(&graph.space, space, &Skip::Nothing, NEAR, Threads::new(1));
+        let near = nearest(&graph.space, space, &Skip::Nothing, FAR, Threads::new(1));
         look(space, &near)
     });
     all.chunks_exact(VIEWS).map(|views| combine(views, &scales)).collect()
@@ -138,9 +154,9 @@ fn scales(own: &[f32]) -> Vec<(f64, f64)> {
 
 fn combine(views: &[f32], scales: &[(f64, f64)]) -> f32 {
     let mut sum = 0.0;
-    for ((value, (middle, spread)), weight) in views.iter().zip(scales).zip([1.0, 1.0, 1.0]) {
+    for ((value, (middle, spread)), weight) in views.iter().zip(scales).zip(WEIGHTS) {
         let z = (f64::from(*value) - middle) / spread;
-        sum += weight * z.max(0.2 * z);
+        sum += weight * z;
     }
-    (sum / 3.0 + 1.0).max(0.0) as f32
+    (sum / WEIGHTS.iter().sum::<f64>() + 1.0).max(0.0) as f32
 }

@@ -31,6 +31,9 @@ const WITHOUT: usize = 10;
 const Z_MIN: f64 = 6.0;
 /// Least excess of its label that is reported.
 const EXCESS_MIN: f64 = 0.45;
+/// Largest share of a class that a planted pattern explains: what most of a class shows is what
+/// the class is.
+const CLASS_SHARE_MAX: f64 = 0.5;
 /// Most patterns reported.
 const PATTERNS_MAX: usize = 16;
 
@@ -275,7 +278,12 @@ impl Miner<'_> {
                 continue;
             }
             let grown = self.grow(single.clone(), class);
-            if grown.z < Z_MIN || grown.observed - grown.expected < EXCESS_MIN {
+            let of_class = self.prior[class] * self.sample.rows.len() as f64;
+            let hits = grown.observed * grown.places.len() as f64;
+            if grown.z < Z_MIN
+                || grown.observed - grown.expected < EXCESS_MIN
+                || CLASS_SHARE_MAX * of_class < hits
+            {
                 continue;
             }
             explained.extend(&grown.places);
