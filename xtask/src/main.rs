@@ -29,7 +29,7 @@ enum Command {
     },
     /// Build a release from nothing and print what it costs.
     Budget,
-    /// Measure: `bench serve`.
+    /// Measure: `bench serve`, `bench deploy`.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -42,6 +42,8 @@ enum Command {
 enum Bench {
     /// What a recorded answer costs, beside a bare echo and a peer.
     Serve(bench::Options),
+    /// What it costs to judge a plan of a private AKS environment and to find its addresses.
+    Deploy,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test { deep } => suite::run(deep, &mut report),
         Command::Budget => budget::run(),
         Command::Bench { what: Bench::Serve(options) } => bench::run(&options),
+        Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
         Command::Docs => docs::run(),
     };
     match result {
