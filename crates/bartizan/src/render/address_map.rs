@@ -35,9 +35,17 @@ pub(crate) fn svg(map: &Map) -> String {
          space</text>\n"
     );
     headline(map, width, &mut out);
+    for idx in (0..n_rows).step_by(2) {
+        let y = TOP_PX + ROW_PX * idx as f64;
+        let _ = writeln!(
+            out,
+            "<rect x=\"0\" y=\"{y:.1}\" width=\"{width:.0}\" height=\"{ROW_PX:.0}\" \
+             fill=\"#f5f7f9\"/>"
+        );
+    }
     ticks(&axis, bottom, &mut out);
     for (idx, row) in map.rows.iter().enumerate() {
-        range(row, &axis, TOP_PX + ROW_PX * idx as f64, idx, &mut out);
+        range(row, &axis, TOP_PX + ROW_PX * idx as f64, &mut out);
     }
     for (idx, mark) in map.marks.iter().enumerate() {
         let y = TOP_PX + ROW_PX * (map.rows.len() + idx) as f64;
@@ -110,15 +118,7 @@ fn note_text(text: &str, y: f64, out: &mut String) {
     }
 }
 
-fn range(row: &Row, axis: &Axis, y: f64, idx: usize, out: &mut String) {
-    if idx.is_multiple_of(2) {
-        let width = LABEL_PX + AXIS_PX + NOTE_PX;
-        let _ = writeln!(
-            out,
-            "<rect x=\"0\" y=\"{y:.1}\" width=\"{width:.0}\" height=\"{ROW_PX:.0}\" \
-             fill=\"#f5f7f9\"/>"
-        );
-    }
+fn range(row: &Row, axis: &Axis, y: f64, out: &mut String) {
     let is_red = !row.collisions.is_empty();
     let name = format!("{} {}", row.band.as_str(), row.name);
     let text = format!("{}  {}", name.trim_end(), row.text);
