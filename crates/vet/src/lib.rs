@@ -26,6 +26,7 @@ pub mod table;
 mod tokens;
 mod trees;
 mod trigger;
+pub mod write;
 
 pub use gate::{Options, Progress, vet};
 pub use policy::{Policy, PolicyError};

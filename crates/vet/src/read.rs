@@ -1,8 +1,8 @@
 //! The one reader of files of rows.
 //!
 //! Files are foreign: every one may be truncated, corrupt or made to harm. The format is told by
-//! the content, never by the name. This release reads Parquet; what else it recognises it refuses
-//! by name.
+//! the content, never by the name: Parquet, comma-separated values, JSON Lines, Arrow IPC, NumPy
+//! arrays. What else is recognised is refused by name.
 //!
 //! Invariants
 //! - V1: no file ends the process: what could abort it (a claimed size that cannot be had, a
@@ -13,9 +13,15 @@
 //!
 //! A file must not change while it is read; then V2 does not hold.
 
+mod batches;
+mod cells;
 mod columns;
+mod csv;
 mod footer;
 mod inputs;
+mod ipc;
+mod json;
+mod numpy;
 mod pages;
 mod parquet;
 mod rows;
@@ -27,7 +33,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 pub use inputs::InputsError;
-pub use parquet::Batches;
+pub use batches::Batches;
 pub use rows::{Column, Meaning, Rows};
 
 /// Bounds of one reading. The default suits reference samples and held-out rows; who streams
@@ -75,7 +81,10 @@ pub enum ReadError {
         source: io::Error,
     },
     /// It is not a file, or not of a format that is read.
-    #[error("`{}` is {found}; files of rows are read as Parquet", path.display())]
+    #[error(
+        "`{}` is {found}; files of rows are read as Parquet, CSV, JSON Lines, Arrow IPC or NumPy arrays",
+        path.display()
+    )]
     Unsupported {
         /// Which file.
         path: PathBuf,
@@ -148,32 +157,101 @@ pub fn open(path: &Path, limits: &ReadLimits) -> Result<Batches, ReadError> {
     let head_len = head.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
     file.read_exact_at(&mut head[..head_len], 0).map_err(io)?;
     match sniff(&head[..head_len]) {
-        None => parquet::open(path, file, bytes, limits),
-        Some(found) => Err(unsupported(found)),
+        Format::Parquet => {
+            parquet::open(path, file, bytes, limits).map(|b| Batches::parquet(b, path, limits))
+        }
+        Format::Csv => csv::open(path, file, limits).map(|d| Batches::ours(d, path, limits)),
+        Format::Json => json::open(path, file, limits).map(|d| Batches::ours(d, path, limits)),
+        Format::Ipc { is_stream } => {
+            ipc::open(path, file, is_stream, limits).map(|d| Batches::ours(d, path, limits))
+        }
+        Format::Numpy { is_archive } => {
+            numpy::open(path, file, is_archive, limits).map(|d| Batches::ours(d, path, limits))
+        }
+        Format::Other(found) => Err(unsupported(found)),
     }
 }
 
-/// What a file that begins with `head` looks like, unless it is Parquet.
-fn sniff(head: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], Option<&'static str>); 8] = [
-        (b"PAR1", None),
-        (b"PARE", Some("encrypted Parquet")),
-        (b"ARROW1", Some("Arrow IPC (Feather)")),
-        (b"\x93NUMPY", Some("a NumPy array")),
-        (b"PK\x03\x04", Some("a ZIP archive (NumPy .npz, Excel, PyTorch)")),
-        (b"\x1f\x8b", Some("compressed with gzip")),
-        (b"\x28\xb5\x2f\xfd", Some("compressed with zstd")),
-        (b"\x89HDF", Some("HDF5")),
+enum Format {
+    Parquet,
+    Csv,
+    Json,
+    Ipc { is_stream: bool },
+    Numpy { is_archive: bool },
+    Other(&'static str),
+}
+
+/// What a file that begins with `head` looks like.
+fn sniff(head: &[u8]) -> Format {
+    let known: [(&[u8], Format); 8] = [
+        (b"PAR1", Format::Parquet),
+        (b"PARE", Format::Other("encrypted Parquet")),
+        (b"ARROW1", Format::Ipc { is_stream: false }),
+        (b"\xff\xff\xff\xff", Format::Ipc { is_stream: true }),
+        (b"\x93NUMPY", Format::Numpy { is_archive: false }),
+        (b"PK\x03\x04", Format::Numpy { is_archive: true }),
+        (b"\x1f\x8b", Format::Other("compressed with gzip")),
+        (b"\x28\xb5\x2f\xfd", Format::Other("compressed with zstd")),
     ];
     let found = known.into_iter().find(|(magic, _)| head.starts_with(magic));
     let text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..);
     match (found, head.first()) {
         (Some((_, found)), _) => found,
-        (None, None) => Some("empty"),
-        (None, Some(b'{' | b'[')) if head.iter().all(text) => Some("text, perhaps JSON Lines"),
-        (None, Some(_)) if head.iter().all(text) => Some("text, perhaps CSV"),
-        (None, Some(_)) => Some("of no known format"),
+        (None, None) => Format::Other("empty"),
+        (None, Some(0x89)) => Format::Other("of no known format, perhaps HDF5 or a picture"),
+        (None, Some(b'{')) if head.iter().all(text) => Format::Json,
+        (None, Some(b'[')) if head.iter().all(text) => Format::Other("one JSON array"),
+        (None, Some(_)) if head.iter().all(text) => Format::Csv,
+        (None, Some(_)) => Format::Other("of no known format"),
     }
+}
+
+/// The files of a data set: `path` itself, or the files right in it by name, hidden ones left out.
+///
+/// # Errors
+/// [`ReadError`]; a folder without files is one.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let io = |source| ReadError::Io { path: path.into(), source };
+    if !fs::metadata(path).map_err(io)?.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".")
+            || entry.file_name().as_encoded_bytes().starts_with(b"_");
+        if !is_hidden && entry.file_type().map_err(io)?.is_file() {
+            files.push(entry.path());
+        }
+        if FILES_MAX < files.len() {
+            let (what, found, limit) = ("files", files.len() as u64, FILES_MAX as u64);
+            return Err(ReadError::TooLarge { path: path.into(), what, found, limit });
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(ReadError::Unsupported { path: path.into(), found: "a folder without files" });
+    }
+    Ok(files)
+}
+
+/// Most files of a folder.
+const FILES_MAX: usize = 100_000;
+
+/// Where the row groups of a Parquet file lie, in bytes from its beginning; nothing for other
+/// formats.
+///
+/// # Errors
+/// [`ReadError`] as [`open`].
+pub fn row_groups(path: &Path) -> Result<Vec<std::ops::Range<u64>>, ReadError> {
+    let io = |source| ReadError::Io { path: path.into(), source };
+    let file = File::open(path).map_err(io)?;
+    let mut head = [0; 4];
+    if file.read_exact_at(&mut head, 0).is_err() || &head != b"PAR1" {
+        return Ok(Vec::new());
+    }
+    let bytes = file.metadata().map_err(io)?.len();
+    parquet::row_groups(path, &file, bytes)
 }
 
 #[cfg(test)]

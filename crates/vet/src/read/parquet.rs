@@ -108,6 +108,31 @@ pub(super) fn open(
     })
 }
 
+/// Where row groups lie, within the file.
+pub(super) fn row_groups(
+    path: &Path,
+    file: &File,
+    bytes: u64,
+) -> Result<Vec<std::ops::Range<u64>>, ReadError> {
+    let named = Named(path);
+    check_footer(&named, file, bytes)?;
+    named.guarded(|| {
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
+        let metadata =
+            ArrowReaderMetadata::load(file, options).map_err(|error| named.decoder(&error))?;
+        let mut groups = Vec::new();
+        for group in metadata.metadata().row_groups() {
+            let (mut start, mut end) = (bytes, 0);
+            for (from, len) in group.columns().iter().map(ColumnChunkMetaData::byte_range) {
+                start = start.min(from);
+                end = end.max(from.saturating_add(len).min(bytes));
+            }
+            groups.push(start..end.max(start));
+        }
+        Ok(groups)
+    })
+}
+
 /// Rows of a batch: so many that what the decoder makes of them stays within
 /// [`BATCH_BYTES_MAX`], and likewise if each text were as long as the page that it can repeat.
 fn batch_rows(row_bytes: u64, largest_delta_bytes: u64) -> usize {
