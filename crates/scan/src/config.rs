@@ -20,6 +20,7 @@ mod json;
 mod judge;
 mod objects;
 mod requirements;
+mod ubjson;
 mod values;
 mod yaml;
 
@@ -37,6 +38,8 @@ const YAML_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 pub(crate) const JSON: Format =
     Format { name: "json", claims: is_json, reader: Reader::Forward(read_json) };
+pub(crate) const UBJSON: Format =
+    Format { name: "ubjson", claims: ubjson::claims, reader: Reader::Forward(read_ubjson) };
 pub(crate) const YAML: Format =
     Format { name: "yaml", claims: |_| false, reader: Reader::Forward(read_yaml) };
 pub(crate) const REQUIREMENTS: Format =
@@ -57,6 +60,10 @@ fn is_json(head: &Head<'_>) -> bool {
 
 fn read_json(scope: &mut Scope<'_>, stream: &mut Stream<'_>) -> Result<(), Stop> {
     json::read(scope, stream, &mut Judge::default())
+}
+
+fn read_ubjson(scope: &mut Scope<'_>, stream: &mut Stream<'_>) -> Result<(), Stop> {
+    ubjson::read(scope, stream, &mut Judge::default())
 }
 
 /// Judges a JSON text that another format carries.

@@ -241,6 +241,10 @@ fn unknown(scope: &mut Scope<'_>, head: &[u8]) -> Result<(), Stop> {
         begin(scope, "empty");
         return Ok(());
     }
+    if crate::checkpoint::is_values(scope) {
+        begin(scope, "tensorflow checkpoint values");
+        return Ok(());
+    }
     let shown = crate::escape::bytes(head.get(..16).unwrap_or(head));
     scope.report(&rules::FILE_UNKNOWN, 0, format!("it begins with `{shown}`"));
     Ok(())

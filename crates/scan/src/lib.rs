@@ -52,6 +52,7 @@
 
 mod allow;
 mod budget;
+mod checkpoint;
 mod compress;
 mod config;
 mod engine;
@@ -61,6 +62,7 @@ mod hash;
 mod hdf5;
 mod identify;
 mod json;
+mod lightgbm;
 mod literal;
 mod numpy;
 mod onnx;

@@ -5,8 +5,8 @@ use crate::scope::Scope;
 use crate::sighting::Stop;
 use crate::source::{Stream, View};
 use crate::{
-    compress, config, gguf, hdf5, identify, numpy, onnx, pickle, safetensors, tar, tensorflow,
-    text, torch, zip,
+    checkpoint, compress, config, gguf, hdf5, identify, lightgbm, numpy, onnx, pickle, safetensors,
+    tar, tensorflow, text, torch, zip,
 };
 
 /// First bytes of a part, and how long it is where that is known.
@@ -66,12 +66,16 @@ pub(crate) const FORMATS: &[Format] = &[
     compress::LZ4,
     compress::ZSTD,
     tar::FORMAT,
+    lightgbm::FORMAT,
+    config::UBJSON,
     onnx::FORMAT,
     tensorflow::SAVED_MODEL,
     tensorflow::KERAS,
     tensorflow::GRAPH,
     tensorflow::FINGERPRINT,
     tensorflow::CORE_ML,
+    checkpoint::SENTENCEPIECE,
+    checkpoint::INDEX,
     config::JSON,
 ];
 

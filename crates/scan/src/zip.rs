@@ -66,6 +66,7 @@ impl Member {
 pub(crate) fn read(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
     let members = members(scope, view)?;
     check_names(scope, &members);
+    crate::identify::archive(scope, members.iter().map(|member| &*member.name));
     if crate::torch::read_zip(scope, view, &members)? {
         return Ok(());
     }

@@ -19,7 +19,9 @@ pub(super) fn claims(text: &str) -> bool {
             if !is_plain(line) && !line.starts_with('-') && !line.contains(" @ ") {
                 return false;
             }
-            n = n.saturating_add(usize::from(line.contains(['=', '<', '>', '~', '-', '@'])));
+            n = n.saturating_add(usize::from(
+                ["==", ">=", "~=", " @ ", "--"].iter().any(|mark| line.contains(mark)),
+            ));
         }
     }
     n > 0
@@ -74,10 +76,20 @@ fn is_plain(line: &str) -> bool {
         Some((_, rest)) => rest.trim_start(),
         None => rest,
     };
-    let version = |c: char| c.is_ascii_alphanumeric() || "<>=!~.,*+-_() ".contains(c);
+    let versions = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest);
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !name.contains("..")
-        && (rest.is_empty() || rest.starts_with(['<', '>', '=', '!', '~', '(']))
-        && rest.chars().all(version)
+        && (versions.is_empty() || versions.split(',').all(|one| is_version(one.trim())))
         && marker.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+}
+
+/// A comparison and a version: `>=1.2.*`; `=` alone is conda's.
+fn is_version(text: &str) -> bool {
+    let version = text.trim_start_matches(['<', '>', '=', '!', '~']);
+    let is_known = ["==", ">=", "<=", "~=", "!=", "<", ">", "===", "="]
+        .contains(&text.strip_suffix(version).unwrap_or(""));
+    let version = version.trim();
+    is_known
+        && version.starts_with(|c: char| c.is_ascii_digit())
+        && version.chars().all(|c| c.is_ascii_alphanumeric() || ".*+-_!".contains(c))
 }

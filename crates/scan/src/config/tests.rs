@@ -245,3 +245,43 @@ fn malformed_json_is_not_cleared() {
     }
     assert_ne!(scan("[".repeat(100_000).as_bytes()).verdict, Verdict::Cleared);
 }
+
+/// UBJSON of XGBoost is cleared, cut it is not; claims beyond the file and hidden code are found.
+#[test]
+fn ubjson_is_judged_as_json_is() {
+    let file = include_bytes!("../../corpus/benign/xgboost/classifier.ubj");
+    let report = scan(file);
+    assert_eq!(report.verdict, Verdict::Cleared, "{:?}", report.sightings);
+    assert_eq!(report.formats, ["ubjson", "xgboost"]);
+    crate::testing::cuts_are_never_cleared(file);
+    crate::testing::mutations_never_panic(file);
+    for (bytes, expected) in [
+        (&b"{i\x08_target_Si\x09os.system}"[..], Verdict::Hostile),
+        (b"{i\x01a[$d#L\xff\xff\xff\xff\xff\xff\xff\xff", Verdict::NotCleared),
+        (b"{i\x01a[$Z#L\x7f\xff\xff\xff\xff\xff\xff\xff}", Verdict::NotCleared),
+        (b"{i\x01a[$d#L\x7f\xff\xff\xff\xff\xff\xff\xff", Verdict::NotCleared),
+        (b"{i\x01aZi\x01aZ}", Verdict::NotCleared),
+        (b"{i\x01aZ}x", Verdict::NotCleared),
+        (b"{i\x01aZ}", Verdict::Cleared),
+    ] {
+        assert_eq!(scan(bytes).verdict, expected, "{bytes:?}");
+    }
+    let deep = [&b"{i\x01a"[..], &b"[".repeat(100_000)].concat();
+    assert_eq!(scan(&deep).verdict, Verdict::NotCleared);
+}
+
+/// Rows on `.keras` and `.skops`: what is in the archive is judged, whatever its members are called.
+#[test]
+fn archives_of_keras_and_skops_are_judged_by_their_members() {
+    for (file, rule) in [
+        (&include_bytes!("../../corpus/hostile/zip/lambda.keras")[..], "scan.keras.code"),
+        (include_bytes!("../../corpus/hostile/zip/weights.keras"), "scan.hdf5.external"),
+        (include_bytes!("../../corpus/hostile/zip/system.skops"), "scan.skops.code"),
+    ] {
+        let report = scan(file);
+        assert_eq!(report.verdict, Verdict::Hostile, "{rule}: {:?}", report.sightings);
+        assert!(has(&report, rule), "{rule}: {:?}", report.sightings);
+        crate::testing::mutations_never_panic(file);
+        crate::testing::cuts_are_never_cleared(file);
+    }
+}
