@@ -42,13 +42,26 @@
 //!    count depth, members and bytes.
 //! 4. Nothing is allocated by a length that the file claims: `View::bytes` and `Stream::take` hold
 //!    it against what is there and against the window. Loops call `scope.meter.steps(n)`.
-//! 5. The module opens with the lints `indexing_slicing`, `arithmetic_side_effects`, `cast_*`.
+//! 5. The lints `indexing_slicing`, `arithmetic_side_effects`, `cast_*` are on in all of the crate
+//!    but its tests: no index, sum or cast of foreign numbers can panic or wrap.
 //! 6. Add hostile vectors and one genuine file (`crates/scan/corpus`), cut the genuine one at
 //!    every byte in a test: no cut may be cleared.
 //!
 //! Invariants
 //! - S1: a verdict is made in one place ([`Verdict::of`]) of what was reported;
 //! - S2: a part that no reader accounted for to its end is not cleared.
+
+// All of this reads foreign bytes.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
 
 mod allow;
 mod budget;

@@ -1,11 +1,4 @@
 //! Python literals as NumPy writes them into headers: dict, list, tuple, text, integer, boolean.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_wrap
-)]
 
 /// Most levels.
 const DEPTH_MAX: usize = 16;

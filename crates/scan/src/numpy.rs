@@ -1,11 +1,4 @@
 //! NumPy's `.npy`, versions 1 to 3: a literal header, then raw elements or a pickle of objects.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_wrap
-)]
 
 use crate::literal::{Literal, parse};
 use crate::pickle::{self, DType, dtype_of};
@@ -130,9 +123,9 @@ mod tests {
         bytes.extend_from_slice(b"NUMPY");
         bytes.extend([version, 0]);
         if version == 1 {
-            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
         } else {
-            bytes.extend((header.len() as u32).to_le_bytes());
+            bytes.extend(u32::try_from(header.len()).unwrap().to_le_bytes());
         }
         bytes.extend_from_slice(header.as_bytes());
         bytes.extend_from_slice(data);

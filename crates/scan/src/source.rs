@@ -317,6 +317,19 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// What a failed read means: decoders have errors of their own for damaged data.
+    fn failure(&self, kind: io::ErrorKind) -> Stop {
+        use io::ErrorKind::{InvalidData, InvalidInput, Other, QuotaExceeded, UnexpectedEof};
+
+        if kind == QuotaExceeded {
+            Stop::Budget("decoded bytes, ratio or time")
+        } else if [InvalidData, InvalidInput, UnexpectedEof, Other].contains(&kind) {
+            Stop::broken(self.offset(), "compressed data is damaged or cut off")
+        } else {
+            Stop::Io(kind)
+        }
+    }
+
     /// Makes at least `n` bytes available; `false` if the data ends before.
     #[cold]
     fn fill(&mut self, n: usize) -> Result<bool, Stop> {
@@ -353,17 +366,8 @@ impl<'a> Stream<'a> {
             }
         }
         match self.failed {
-            Some(kind) if self.end < n => Err(match kind {
-                io::ErrorKind::QuotaExceeded => Stop::Budget("decoded bytes, ratio or time"),
-                io::ErrorKind::InvalidData
-                | io::ErrorKind::InvalidInput
-                | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::Other => {
-                    Stop::broken(self.offset(), "compressed data is damaged or cut off")
-                }
-                kind => Stop::Io(kind),
-            }),
-            _ => Ok(n <= self.end),
+            Some(kind) if self.end < n => Err(self.failure(kind)),
+            Some(_) | None => Ok(n <= self.end),
         }
     }
 }

@@ -106,7 +106,7 @@ fn read(scope: &mut Scope<'_>, view: &View<'_>) -> Result<(), Stop> {
         }
         at = data_at.saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
     }
-    Ok(())
+    Err(Stop::broken(at, "the archive ends without its empty blocks"))
 }
 
 /// After the first empty block only empty blocks may follow.

@@ -167,3 +167,6 @@ fn check_storages(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

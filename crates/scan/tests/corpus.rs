@@ -30,6 +30,7 @@ const GROUPS: &[&str] = &[
     "torch",
 ];
 
+#[expect(clippy::unwrap_used, reason = "without its files this test can say nothing")]
 fn corpus() -> Vec<(PathBuf, Vec<u8>)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/benign");
     let mut files = Vec::new();

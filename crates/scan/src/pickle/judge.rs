@@ -86,7 +86,9 @@ pub(super) fn standing(allow: &Allow, module: &str, name: &str) -> Standing {
                 // A policy cannot make up judgement that is not in the code.
                 None => Standing::Listed(Role::Reference),
             },
-            role => Standing::Listed(role),
+            role @ (Role::State | Role::Class | Role::Function | Role::Reference) => {
+                Standing::Listed(role)
+            }
         };
     }
     if let Some(danger) = danger::find(module, name) {

@@ -1,11 +1,4 @@
 //! The machine: one loop over opcodes, exact in stack, marks, memo and frames.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_wrap
-)]
 
 use super::event::How;
 use super::judge;

@@ -2,6 +2,7 @@
 //! and a way around the list otherwise.
 
 use super::event::How;
+use super::judge::Standing;
 use super::machine::Machine;
 use super::value::{DType, Node, Value};
 use crate::rules;
@@ -12,6 +13,24 @@ use crate::source::Stream;
 const RANGE_MAX: i64 = 100_000_000;
 /// Most bytes that `bytes(n)` may make.
 const SIZED_MAX: i64 = 1 << 20;
+
+/// Types that `copyreg._reconstructor` may make an instance by.
+const BASES: &[(&str, &str)] = &[
+    ("builtins", "bytes"),
+    ("builtins", "complex"),
+    ("builtins", "dict"),
+    ("builtins", "float"),
+    ("builtins", "frozenset"),
+    ("builtins", "int"),
+    ("builtins", "list"),
+    ("builtins", "object"),
+    ("builtins", "set"),
+    ("builtins", "str"),
+    ("builtins", "tuple"),
+    ("collections", "OrderedDict"),
+    ("collections", "defaultdict"),
+    ("numpy", "ndarray"),
+];
 
 /// How a call is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,53 +180,30 @@ fn make(
         // The base makes the instance: one of Python's own types, or NumPy's array.
         let &Value::Global(base) = items.get(1)? else { return None };
         let base = machine.names.global(base)?;
-        let is_plain = matches!(
-            (&*base.module, &*base.name),
-            (
-                "builtins",
-                "object"
-                    | "dict"
-                    | "list"
-                    | "tuple"
-                    | "set"
-                    | "frozenset"
-                    | "int"
-                    | "float"
-                    | "str"
-                    | "bytes"
-                    | "complex"
-            ) | ("numpy", "ndarray")
-                | ("collections", "OrderedDict" | "defaultdict")
-        );
+        let is_plain = BASES.contains(&(&*base.module, &*base.name));
         if !is_plain {
             return None;
         }
     }
-    match inner {
-        super::judge::Standing::Judged(special)
-            if matches!(
-                special,
-                Special::Reconstructor | Special::NewObject | Special::Getattr
-            ) =>
-        {
-            None
-        }
-        _ => {
-            let rest = machine.heap.tuple(items.get(1..).unwrap_or(&[]));
-            let rest = if rest == Value::Bulk { args } else { rest };
-            // `_reconstructor(cls, object, None)` makes a bare instance: no argument reaches it.
-            let bare = items.get(2) == Some(&Value::None) && items.len() == 3;
-            let rest = if bare { machine.heap.tuple(&[]) } else { rest };
-            Some(machine.call(How::New, class, rest, scope, stream))
-        }
+    // These make something of their own arguments again.
+    let makes = [Special::Reconstructor, Special::NewObject, Special::Getattr];
+    if matches!(inner, Standing::Judged(inner) if makes.contains(&inner)) {
+        return None;
     }
+    let rest = machine.heap.tuple(items.get(1..).unwrap_or(&[]));
+    let rest = if rest == Value::Bulk { args } else { rest };
+    // `_reconstructor(cls, object, None)` makes a bare instance: no argument reaches it.
+    let bare = items.get(2) == Some(&Value::None) && items.len() == 3;
+    let rest = if bare { machine.heap.tuple(&[]) } else { rest };
+    Some(machine.call(How::New, class, rest, scope, stream))
 }
 
 fn dtype(machine: &mut Machine, global: u32, items: &[Value]) -> Option<Value> {
-    let dtype = match *items.first()? {
-        Value::Word(code) => super::joblib::dtype_of(machine.names.text(code)),
-        // A scalar type such as numpy.float64, or a list of fields: the size is not followed.
-        _ => None,
+    // A scalar type such as numpy.float64, or a list of fields: the size is not followed.
+    let dtype = if let Value::Word(code) = *items.first()? {
+        super::joblib::dtype_of(machine.names.text(code))
+    } else {
+        None
     };
     let dtype = dtype.unwrap_or(DType { kind: b'?', item_bytes: u64::MAX, has_object: None });
     Some(machine.heap.node(Node::DType(global, dtype)))
@@ -252,7 +248,16 @@ fn sized(machine: &Machine, items: &[Value]) -> Option<Value> {
         Value::Int(_) | Value::Long(_) | Value::Bool(_) => {
             machine.heap.integer(first).filter(|n| *n <= SIZED_MAX).map(|_| Value::Blob)
         }
-        _ => None,
+        Value::Absent
+        | Value::None
+        | Value::Number
+        | Value::Dict(_)
+        | Value::Set
+        | Value::Bulk
+        | Value::Global(_)
+        | Value::Instance(_)
+        | Value::Node(_)
+        | Value::Unknown => None,
     }
 }
 

@@ -213,9 +213,10 @@ impl Heap {
 
     /// Puts a pair into a dict. `special` says whether the key is a word `__name__`.
     pub(crate) fn put(&mut self, dict: Value, key: Value, value: Value, special: bool) {
-        let known = match dict {
-            Value::Dict(i) => usize::try_from(i).ok().and_then(|i| self.dicts.get_mut(i)),
-            _ => None,
+        let known = if let Value::Dict(i) = dict {
+            usize::try_from(i).ok().and_then(|i| self.dicts.get_mut(i))
+        } else {
+            None
         };
         match (known, key) {
             (Some(known), Value::Word(word)) => {

@@ -1,11 +1,4 @@
 //! Records of a zip archive (PKWARE APPNOTE 6.3.10).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_wrap
-)]
 
 use crate::sighting::Stop;
 use crate::source::View;
