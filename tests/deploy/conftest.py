@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "aks"
 RENDERED = ["private", "public", "v1", "standalone"]
+SERVING = ["private", "public", "standalone"]
 
 
 def run(*args, stdin=None):
@@ -39,10 +40,20 @@ def cases(shared):
     return json.loads((shared / "public-cases.json").read_text())["cases"]
 
 
+def render(name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(name)
+    status, _, talk = run("render", EXAMPLES / f"{name}.toml", "--out", folder)
+    assert status == 0, talk
+    return folder
+
+
 @pytest.fixture(scope="session", params=RENDERED)
 def rendered(request, tmp_path_factory):
     """Each example, rendered."""
-    folder = tmp_path_factory.mktemp(request.param)
-    status, _, talk = run("render", EXAMPLES / f"{request.param}.toml", "--out", folder)
-    assert status == 0, talk
-    return folder
+    return render(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=SERVING)
+def manifests(request, tmp_path_factory):
+    """The Kubernetes manifests of each example that serves."""
+    return render(request.param, tmp_path_factory) / "k8s"

@@ -121,7 +121,7 @@ fn note_text(text: &str, y: f64, out: &mut String) {
 fn range(row: &Row, axis: &Axis, y: f64, out: &mut String) {
     let is_red = !row.collisions.is_empty();
     let name = format!("{} {}", row.band.as_str(), row.name);
-    let text = format!("{}  {}", name.trim_end(), row.text);
+    let text = format!("{} {}", name.trim_end(), row.text);
     label(&text, y, if is_red { RED } else { "#1b2733" }, out);
     let bar = |first: u32, last: u32, colour: &str, out: &mut String| {
         let (from, to) = (axis.x(u64::from(first)), axis.x(u64::from(last) + 1));
