@@ -158,6 +158,11 @@ impl<'e> Scope<'e> {
         self.path.last().unwrap_or(&self.file)
     }
 
+    /// How many containers deep.
+    pub(crate) fn depth(&self) -> usize {
+        self.path.len()
+    }
+
     /// The verdict, what was found, and how much more.
     pub(crate) fn finish(self) -> (Verdict, Vec<Sighting>, u64) {
         (self.verdict, self.sightings, self.n_more)
