@@ -144,12 +144,8 @@ pub(crate) fn write_comparison(comparison: &Comparison, out: &mut dyn io::Write)
 
 /// Why two states were not compared, with every place that was not understood.
 pub(crate) fn diff_error(error: &DiffError) -> String {
-    match error {
-        DiffError::Import(ImportError::Plan(error)) => {
-            let lines: Vec<String> =
-                error.problems().iter().map(|problem| problem_line("", problem)).collect();
-            lines.join("; ")
-        }
-        other => other.to_string(),
-    }
+    let DiffError::Import(ImportError::Plan(error)) = error else { return error.to_string() };
+    let lines: Vec<String> =
+        error.problems().iter().map(|problem| problem_line("", problem)).collect();
+    lines.join("; ")
 }
