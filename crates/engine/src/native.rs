@@ -71,7 +71,7 @@ pub fn load(bytes: &[u8], limits: &LoadLimits) -> Result<NativeModel, LoadError>
 fn spec(port: &Port) -> TensorSpec {
     let dim = |extent: &Extent| match extent {
         Extent::Fixed(n) => Dim::Fixed(*n),
-        Extent::Rows(_) => Dim::Any,
+        Extent::Rows(_) | Extent::Stacked(_) => Dim::Any,
     };
     TensorSpec {
         name: port.name.clone(),
@@ -102,7 +102,7 @@ impl NativeModel {
             }
             let fits = |(dim, extent): (&u64, &Extent)| match extent {
                 Extent::Fixed(n) => dim == n,
-                Extent::Rows(_) => *dim == rows as u64,
+                Extent::Rows(_) | Extent::Stacked(_) => *dim == rows as u64,
             };
             let dims = tensor.shape();
             let n_dims = shape.extents().len();

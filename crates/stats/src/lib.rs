@@ -10,8 +10,8 @@
 
 pub mod activation;
 pub mod chance;
-pub mod erf;
 pub mod covariance;
+pub mod erf;
 pub mod exp;
 pub mod isolation;
 pub mod ln;

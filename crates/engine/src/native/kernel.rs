@@ -20,6 +20,41 @@ pub(crate) trait Kernel: Send + Sync {
     fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault>;
 }
 
+/// A kernel that is a function.
+pub(crate) struct Function<F>(pub(crate) F);
+
+impl<F> Kernel for Function<F>
+where
+    F: Fn(&mut Call<'_, '_>) -> Result<(), Fault> + Send + Sync,
+{
+    fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
+        (self.0)(call)
+    }
+}
+
+/// `$pick` of the elements of `$values`, in the same type.
+macro_rules! same_type {
+    ($values:expr, $pick:expr) => {
+        match $values {
+            Values::Bool(v) => Values::Bool(($pick)(v)),
+            Values::Uint8(v) => Values::Uint8(($pick)(v)),
+            Values::Uint16(v) => Values::Uint16(($pick)(v)),
+            Values::Uint32(v) => Values::Uint32(($pick)(v)),
+            Values::Uint64(v) => Values::Uint64(($pick)(v)),
+            Values::Int8(v) => Values::Int8(($pick)(v)),
+            Values::Int16(v) => Values::Int16(($pick)(v)),
+            Values::Int32(v) => Values::Int32(($pick)(v)),
+            Values::Int64(v) => Values::Int64(($pick)(v)),
+            Values::Fp16(v) => Values::Fp16(($pick)(v)),
+            Values::Bf16(v) => Values::Bf16(($pick)(v)),
+            Values::Fp32(v) => Values::Fp32(($pick)(v)),
+            Values::Fp64(v) => Values::Fp64(($pick)(v)),
+            Values::Bytes(v) => Values::Bytes(($pick)(v)),
+        }
+    };
+}
+pub(crate) use same_type;
+
 /// One place of the plan's values.
 #[derive(Debug)]
 pub(crate) enum Slot<'a> {
@@ -47,7 +82,7 @@ pub(crate) struct Call<'c, 'a> {
     pub(crate) slots: &'c mut [Slot<'a>],
 }
 
-const WRONG_TYPE: &str = "a value has another type than at load";
+pub(crate) const WRONG_TYPE: &str = "a value has another type than at load";
 const NO_VALUE: &str = "a value is missing";
 
 macro_rules! typed {
@@ -67,8 +102,7 @@ impl Call<'_, '_> {
     typed!(f32s, Fp32, f32);
     typed!(f64s, Fp64, f64);
     typed!(i64s, Int64, i64);
-    typed!(i32s, Int32, i32);
-    typed!(texts, Bytes, Vec<u8>);
+    typed!(bools, Bool, bool);
 
     /// Input `position` to change and pass on: copied only where others need it.
     pub(crate) fn take_f32s(&mut self, position: usize) -> Result<Vec<f32>, Fault> {
@@ -115,6 +149,35 @@ impl Call<'_, '_> {
             Values::Int32(values) => values.iter().map(|value| *value as f32).collect(),
             _ => return Err(WRONG_TYPE.into()),
         })
+    }
+
+    /// Input `position` as `f64`; 64-bit integers are rounded.
+    pub(crate) fn doubles(&self, position: usize) -> Result<Cow<'_, [f64]>, Fault> {
+        Ok(match self.input(position)? {
+            Values::Fp64(values) => Cow::Borrowed(values),
+            Values::Fp32(values) => values.iter().map(|value| f64::from(*value)).collect(),
+            Values::Int64(values) => values.iter().map(|value| *value as f64).collect(),
+            Values::Int32(values) => values.iter().map(|value| f64::from(*value)).collect(),
+            _ => return Err(WRONG_TYPE.into()),
+        })
+    }
+
+    /// Input `position`, integers of either width.
+    pub(crate) fn integers(&self, position: usize) -> Result<Cow<'_, [i64]>, Fault> {
+        Ok(match self.input(position)? {
+            Values::Int64(values) => Cow::Borrowed(values),
+            Values::Int32(values) => values.iter().map(|value| i64::from(*value)).collect(),
+            _ => return Err(WRONG_TYPE.into()),
+        })
+    }
+
+    /// Output `position` as it was put, to change.
+    pub(crate) fn written(&mut self, position: usize) -> Option<&mut Values> {
+        let slot = self.outputs.get(position).copied().flatten()?;
+        match &mut self.slots[slot] {
+            Slot::Owned(values) => Some(values),
+            Slot::Empty | Slot::Lent(_) => None,
+        }
     }
 
     /// Puts output `position`; dropped where nobody wants it.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bartizan_core::Datatype;
+use bartizan_core::{Datatype, Values};
 
 use super::LoadError;
-use super::kernel::Kernel;
+use super::kernel::{Call, Fault, Function, Kernel};
 use super::shape::Shape;
 use crate::onnx::{AttributeValue, Constant, Node};
 
@@ -16,6 +16,22 @@ pub(crate) struct Fact {
     pub(crate) shape: Shape,
     /// Its values, where they do not depend on the inputs.
     pub(crate) constant: Option<Arc<Constant>>,
+    /// Its values for each number of rows in [`PROBE_ROWS`], where they depend on that alone:
+    /// shapes that are computed.
+    pub(crate) probes: Option<[Arc<Constant>; PROBE_ROWS.len()]>,
+}
+
+/// Numbers of rows for which a computed shape is evaluated: enough to tell a number from a
+/// multiple of the rows.
+pub(crate) const PROBE_ROWS: [usize; 3] = [1, 1_009, 2_003];
+
+/// One dimension of a shape that a graph computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A number, -1 and 0 included.
+    Number(i64),
+    /// This many times the number of rows.
+    Rows(u64),
 }
 
 /// What a node became.
@@ -29,9 +45,29 @@ pub(crate) struct Compiled {
     pub(crate) resident_bytes: usize,
     /// Names of the classes, where the node is a classifier.
     pub(crate) classes: Option<Vec<String>>,
+    /// The result depends on the shapes of the inputs alone, not on their values.
+    pub(crate) by_shape: bool,
 }
 
 impl Compiled {
+    /// A node that is a function, with one output and nothing to hold.
+    pub(crate) fn function<F>(function: F, datatype: Datatype, shape: Shape, cost: u64) -> Self
+    where
+        F: Fn(&mut Call<'_, '_>) -> Result<(), Fault> + Send + Sync + 'static,
+    {
+        Self::plain(Function(function), datatype, shape, cost)
+    }
+
+    /// A node with several outputs.
+    pub(crate) fn several(
+        kernel: impl Kernel + 'static,
+        outputs: Vec<(Datatype, Shape)>,
+        row_cost_ns: u64,
+    ) -> Self {
+        let kernel = Box::new(kernel);
+        Self { kernel, outputs, row_cost_ns, resident_bytes: 0, classes: None, by_shape: false }
+    }
+
     /// A node with one output and nothing to hold.
     pub(crate) fn plain(
         kernel: impl Kernel + 'static,
@@ -39,9 +75,7 @@ impl Compiled {
         shape: Shape,
         row_cost_ns: u64,
     ) -> Self {
-        let outputs = vec![(datatype, shape)];
-        let kernel = Box::new(kernel);
-        Self { kernel, outputs, row_cost_ns, resident_bytes: 0, classes: None }
+        Self::several(kernel, vec![(datatype, shape)], row_cost_ns)
     }
 }
 
@@ -178,6 +212,82 @@ impl<'m> NodeContext<'m> {
         }
     }
 
+    /// Values of input `position`, which must be constant integers.
+    pub(crate) fn numbers(&self, position: usize) -> Result<Vec<i64>, LoadError> {
+        integers(&self.constant(position)?.values)
+            .ok_or_else(|| self.fault(format!("input {position} must be INT64 or INT32")))
+    }
+
+    /// Values of input `position`, which must be integers that depend on the number of rows at
+    /// most.
+    pub(crate) fn dims(&self, position: usize) -> Result<Vec<Told>, LoadError> {
+        let fact = self.input(position)?;
+        if fact.constant.is_some() {
+            return Ok(self.numbers(position)?.into_iter().map(Told::Number).collect());
+        }
+        let none = || self.fault(format!("input {position} must not depend on values"));
+        let probes = fact.probes.as_ref().ok_or_else(none)?;
+        let [one, some, many] = probes.each_ref().map(|probe| integers(&probe.values));
+        let (Some(one), Some(some), Some(many)) = (one, some, many) else {
+            return Err(self.fault(format!("input {position} must be INT64")));
+        };
+        let told = |((one, some), many): ((&i64, &i64), &i64)| {
+            let times = |rows: usize| one.checked_mul(rows as i64);
+            let told = match u64::try_from(*one) {
+                _ if one == some && one == many => Told::Number(*one),
+                Ok(n)
+                    if times(PROBE_ROWS[1]) == Some(*some)
+                        && times(PROBE_ROWS[2]) == Some(*many) =>
+                {
+                    Told::Rows(n)
+                }
+                Ok(_) | Err(_) => return None,
+            };
+            Some(told)
+        };
+        let dims: Option<Vec<_>> = one.iter().zip(&some).zip(&many).map(told).collect();
+        dims.ok_or_else(|| {
+            self.fault(format!("input {position} is no multiple of the number of rows"))
+        })
+    }
+
+    /// Axes of input 0 given by attribute `name` or, where there is one, by input `position`:
+    /// from the front, in order, each once. `None` where they are not given.
+    pub(crate) fn axes(&mut self, position: usize) -> Result<Option<Vec<usize>>, LoadError> {
+        let mut axes = self.ints("axes")?.to_vec();
+        let is_given = self.has("axes") || self.optional(position).is_some();
+        if self.optional(position).is_some() {
+            axes = self.numbers(position)?;
+        }
+        let shape = &self.input(0)?.shape;
+        let found: Option<Vec<usize>> = axes.iter().map(|axis| shape.axis(*axis)).collect();
+        let Some(mut found) = found else {
+            return Err(self.fault(format!("an axis of {axes:?} is not one of {shape}")));
+        };
+        found.sort_unstable();
+        found.dedup();
+        Ok(if is_given { Some(found) } else { None })
+    }
+
+    /// Whether the attribute is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.node.attributes.iter().any(|attribute| attribute.name == name)
+    }
+
+    /// Number of outputs that the graph names.
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.node.outputs.len()
+    }
+
+    /// The axis `axis` of `shape`, which must not be the rows.
+    pub(crate) fn fixed_axis(&self, shape: &Shape, axis: i64) -> Result<usize, LoadError> {
+        match shape.axis(axis) {
+            Some(axis) if !shape.extents()[axis].is_rows() => Ok(axis),
+            Some(_) => Err(self.fault(format!("`axis` {axis} of {shape} would mix rows"))),
+            None => Err(self.fault(format!("`axis` {axis} is not one of {shape}"))),
+        }
+    }
+
     /// The last dimension of input `position`, which must not be the rows.
     pub(crate) fn width(&self, position: usize) -> Result<usize, LoadError> {
         let shape = &self.input(position)?.shape;
@@ -205,6 +315,16 @@ impl<'m> NodeContext<'m> {
         let wanted = names.join(", ");
         Err(self.fault(format!("input {position} is {found}, `native` takes {wanted}")))
     }
+}
+
+fn integers(values: &Values) -> Option<Vec<i64>> {
+    if let Values::Int64(values) = values {
+        return Some(values.clone());
+    }
+    if let Values::Int32(values) = values {
+        return Some(values.iter().copied().map(i64::from).collect());
+    }
+    None
 }
 
 /// The node's name, or its position where it has none.

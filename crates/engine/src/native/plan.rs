@@ -3,6 +3,8 @@
 //!
 //! Invariants
 //! - P1: a step reads only constants, inputs and what earlier steps wrote;
+//! - P3: what a step writes has the number of elements that was foretold, or the run fails: the
+//!   kernels after it may index by that;
 //! - P2: memory of a run is known before it starts: see [`Plan::run_bytes`].
 
 use std::collections::BTreeSet;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use bartizan_core::{Datatype, PredictError, Tensor, Values};
 
 use super::LoadError;
-use super::kernel::{Call, Kernel, Operand, Slot};
+use super::kernel::{Call, Fault, Kernel, Operand, Slot};
 use super::shape::Shape;
 use crate::onnx::Constant;
 
@@ -29,6 +31,7 @@ pub(super) struct Step {
     kernel: Box<dyn Kernel>,
     inputs: Box<[Option<Operand>]>,
     outputs: Box<[Option<usize>]>,
+    shapes: Box<[Shape]>,
     operator: &'static str,
     node: String,
 }
@@ -123,10 +126,24 @@ fn canonical_nan(values: &mut Values) {
 impl Step {
     fn run(&self, rows: usize, slots: &mut [Slot<'_>]) -> Result<(), PredictError> {
         let mut call = Call { rows, inputs: &self.inputs, outputs: &self.outputs, slots };
-        self.kernel.run(&mut call).map_err(|fault| PredictError::Operator {
+        let result = self.kernel.run(&mut call).and_then(|()| self.check(rows, slots));
+        result.map_err(|fault| PredictError::Operator {
             operator: self.operator.into(),
             node: self.node.clone(),
             reason: fault.0.into_owned(),
         })
+    }
+
+    /// P3.
+    fn check(&self, rows: usize, slots: &[Slot<'_>]) -> Result<(), Fault> {
+        for (slot, shape) in self.outputs.iter().zip(&self.shapes) {
+            if let Some(Slot::Owned(values)) = slot.map(|slot| &slots[slot])
+                && values.len() != shape.len_at(rows)
+            {
+                let (n, told) = (values.len(), shape.len_at(rows));
+                return Err(Fault(format!("it gave {n} elements, {told} were foretold").into()));
+            }
+        }
+        Ok(())
     }
 }

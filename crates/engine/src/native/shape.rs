@@ -1,8 +1,8 @@
 //! Shapes of which all is known at load but the number of rows.
 //!
 //! Invariants
-//! - H1: at most one extent of a value depends on the number of rows, and all extents before it
-//!   are 1: the values of one row lie together, in row order, and no operator mixes rows.
+//! - H1: at most one extent of a value depends on the number of rows, so that each element belongs
+//!   to one row, and no operator mixes rows.
 
 use std::fmt;
 
@@ -13,8 +13,32 @@ use bartizan_core::limits;
 pub(crate) enum Extent {
     /// Known at load.
     Fixed(u64),
-    /// This many times the number of rows.
+    /// This many times the number of rows, the values of a row together.
     Rows(u64),
+    /// This many times the number of rows, one value of every row, then the next of every row:
+    /// what is made by joining along the rows.
+    Stacked(u64),
+}
+
+impl Extent {
+    /// Its factor, with or without rows.
+    pub(crate) fn factor(self) -> u64 {
+        match self {
+            Self::Fixed(n) | Self::Rows(n) | Self::Stacked(n) => n,
+        }
+    }
+
+    pub(crate) fn is_rows(self) -> bool {
+        !matches!(self, Self::Fixed(_))
+    }
+
+    /// The length for `rows` rows.
+    pub(crate) fn at(self, rows: usize) -> u64 {
+        match self {
+            Self::Fixed(n) => n,
+            Self::Rows(n) | Self::Stacked(n) => n * rows as u64,
+        }
+    }
 }
 
 /// A shape; see the module invariants.
@@ -29,17 +53,13 @@ impl Shape {
             return Err(format!("shape {shape} has more than {} dimensions", limits::DIMS_MAX));
         }
         // A zero must not hide what the other extents claim.
-        let count = shape.0.iter().try_fold(1_u64, |product, extent| match extent {
-            Extent::Fixed(n) | Extent::Rows(n) => product.checked_mul((*n).max(1)),
-        });
+        let factors = shape.0.iter().map(|extent| extent.factor().max(1));
+        let count = factors.fold(Some(1_u64), |product, factor| product?.checked_mul(factor));
         if count.is_none_or(|count| count > limits::ELEMENTS_MAX as u64) {
             let max = limits::ELEMENTS_MAX;
             return Err(format!("shape {shape} has more than {max} elements a row"));
         }
-        let is_rows = |extent: &Extent| matches!(extent, Extent::Rows(_));
-        let mut extents = shape.0.iter().skip_while(|extent| **extent == Extent::Fixed(1));
-        let mut rest = extents.clone();
-        if rest.any(is_rows) && (!extents.next().is_some_and(is_rows) || extents.any(is_rows)) {
+        if 1 < shape.0.iter().filter(|extent| extent.is_rows()).count() {
             return Err(format!("it would mix rows: shape {shape}"));
         }
         Ok(shape)
@@ -56,21 +76,35 @@ impl Shape {
 
     /// The axis that depends on the number of rows.
     pub(crate) fn rows_axis(&self) -> Option<usize> {
-        self.0.iter().position(|extent| matches!(extent, Extent::Rows(_)))
+        self.0.iter().position(|extent| extent.is_rows())
+    }
+
+    /// How often one value of every row comes before the next value of the first row; `None`
+    /// without rows. Two shapes of as many elements hold them in one order where this agrees.
+    pub(crate) fn blocks(&self) -> Option<u64> {
+        let axis = self.rows_axis()?;
+        let stacked = match self.0[axis] {
+            Extent::Stacked(n) => n,
+            Extent::Fixed(_) | Extent::Rows(_) => 1,
+        };
+        Some(self.0[..axis].iter().fold(stacked, |product, extent| product * extent.factor()))
+    }
+
+    /// Whether the values of a row lie together, in row order (or there are no rows).
+    pub(crate) fn is_by_rows(&self) -> bool {
+        self.blocks().is_none_or(|blocks| blocks == 1)
     }
 
     /// Elements of one row; of all where there are no rows.
     pub(crate) fn row_len(&self) -> usize {
-        self.0.iter().fold(1, |product, extent| match extent {
-            Extent::Fixed(n) | Extent::Rows(n) => product * *n as usize,
-        })
+        self.0.iter().fold(1, |product, extent| product * extent.factor() as usize)
     }
 
     /// Product of the extents from `axis` on; `None` where rows are among them.
     pub(crate) fn inner_len(&self, axis: usize) -> Option<usize> {
         self.0[axis.min(self.0.len())..].iter().try_fold(1, |product, extent| match extent {
             Extent::Fixed(n) => Some(product * *n as usize),
-            Extent::Rows(_) => None,
+            Extent::Rows(_) | Extent::Stacked(_) => None,
         })
     }
 
@@ -89,11 +123,13 @@ impl Shape {
 
     /// The dimensions for `rows` rows.
     pub(crate) fn at(&self, rows: usize) -> Vec<u64> {
-        let at = |extent: &Extent| match extent {
-            Extent::Fixed(n) => *n,
-            Extent::Rows(n) => *n * rows as u64,
-        };
-        self.0.iter().map(at).collect()
+        self.0.iter().map(|extent| extent.at(rows)).collect()
+    }
+
+    /// Number of elements for `rows` rows.
+    pub(crate) fn len_at(&self, rows: usize) -> usize {
+        let rows = if self.rows_axis().is_some() { rows } else { 1 };
+        self.row_len().saturating_mul(rows)
     }
 
     /// `axis` counted from the front, where it may be negative; `None` where there is none.
@@ -113,6 +149,7 @@ impl fmt::Display for Shape {
                 Extent::Fixed(n) => write!(f, "{comma}{n}")?,
                 Extent::Rows(1) => write!(f, "{comma}rows")?,
                 Extent::Rows(n) => write!(f, "{comma}{n} * rows")?,
+                Extent::Stacked(n) => write!(f, "{comma}{n} * rows, stacked")?,
             }
         }
         f.write_str("]")
@@ -125,13 +162,22 @@ mod tests {
 
     /// H1 from both sides.
     #[test]
-    fn a_shape_keeps_the_values_of_a_row_together() {
-        use Extent::{Fixed, Rows};
-        for good in [vec![], vec![Fixed(3)], vec![Rows(1), Fixed(4)], vec![Fixed(1), Rows(2)]] {
-            assert!(Shape::new(good.clone()).is_ok(), "refused {good:?}");
+    fn a_shape_has_rows_once_and_knows_how_they_lie() {
+        use Extent::{Fixed, Rows, Stacked};
+        let blocks = |extents: &[Extent]| Shape::new(extents.to_vec()).map(|shape| shape.blocks());
+        let good: [(&[Extent], Option<u64>); 6] = [
+            (&[], None),
+            (&[Fixed(3)], None),
+            (&[Rows(1), Fixed(4)], Some(1)),
+            (&[Fixed(1), Rows(2)], Some(1)),
+            (&[Fixed(3), Rows(1), Fixed(2)], Some(3)),
+            (&[Stacked(3), Fixed(1)], Some(3)),
+        ];
+        for (extents, told) in good {
+            assert_eq!(blocks(extents), Ok(told), "{extents:?}");
         }
-        for bad in [vec![Fixed(2), Rows(1)], vec![Rows(1), Rows(1)], vec![Fixed(0), Rows(1)]] {
-            assert!(Shape::new(bad.clone()).is_err(), "accepted {bad:?}");
+        for bad in [[Rows(1), Rows(1)], [Stacked(2), Rows(1)]] {
+            assert!(Shape::new(bad.to_vec()).is_err(), "accepted {bad:?}");
         }
         assert!(Shape::new(vec![Fixed(1); limits::DIMS_MAX]).is_ok());
         assert!(Shape::new(vec![Fixed(1); limits::DIMS_MAX + 1]).is_err());

@@ -53,7 +53,9 @@ fn softmax_means_something_else_before_version_13() {
     assert_eq!(quarter[0].values(), &Values::Fp32(vec![0.25; 4]));
     let half = run(&cube(13, -1), 4, &[1.0; 4]).unwrap();
     assert_eq!(half[0].values(), &Values::Fp32(vec![0.5; 4]));
-    assert!(refusal(&cube(13, 1)).contains("takes the last"));
+    let across = run(&cube(13, 1), 4, &[1.0; 4]).unwrap();
+    assert_eq!(across[0].values(), &Values::Fp32(vec![0.5; 4]));
+    assert!(refusal(&cube(13, 0)).contains("mix rows"));
     assert!(refusal(&cube(12, 0)).contains("mix rows"));
 }
 
@@ -207,7 +209,7 @@ fn linear_models_make_scores_labels_and_probabilities() {
     let long = |n: usize| texts("classlabels_strings", &["no", &"y".repeat(n)]);
     assert!(open(&classifier("NONE", 1, long(1_024)).bytes()).is_ok());
     assert!(refusal(&classifier("NONE", 1, long(1_025))).contains("longer than 1024 bytes"));
-    assert!(refusal(&classifier("PROBIT", 3, abc())).contains("`post_transform` is `PROBIT`"));
+    assert!(refusal(&classifier("NORMIT", 3, abc())).contains("`post_transform` is `NORMIT`"));
     assert!(refusal(&classifier("SOFTMAX", 1, two())).contains("SOFTMAX"));
     assert!(refusal(&classifier("NONE", 2, abc())).contains("2 scores for 3 labels"));
     let regressor = [floats("coefficients", &[1.0, 2.0]), floats("intercepts", &[0.5])];

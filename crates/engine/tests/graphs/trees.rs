@@ -370,7 +370,16 @@ fn only_inputs_that_trees_alone_read_cope_with_missing_values() {
         &["y"],
         &attributes,
     );
-    assert!(!copes(scaled));
+    // A scaled NaN is NaN still.
+    assert!(copes(scaled));
+    let spoilt = Model::new(3, FLOAT).node("Exp", "", &["x"], &["same"], &[]).node(
+        "TreeEnsembleRegressor",
+        ML,
+        &["same"],
+        &["y"],
+        &attributes,
+    );
+    assert!(!copes(spoilt));
 }
 
 #[test]

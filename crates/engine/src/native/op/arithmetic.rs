@@ -1,236 +1,386 @@
-//! `Add`, `Sub`, `Mul`, `Div` of numbers, with ONNX's (NumPy's) broadcasting.
+//! Operators of two or more numbers, with broadcasting: arithmetic, comparison, logic, `Where`.
 //!
-//! Integers wrap; a division by zero of integers fails.
+//! Integers wrap; a division by zero of integers fails. Largest and smallest of several values are
+//! NaN where one is. Operators of more than two inputs go through them from the first to the last.
 
 use bartizan_core::{Datatype, Values};
+use bartizan_stats::pow::pow;
 
+use super::broadcast::{Pairing, Stretch, broadcast, pair, pairing};
 use crate::native::LoadError;
-use crate::native::kernel::{Call, Fault, Kernel};
+use crate::native::kernel::{Call, Fault, WRONG_TYPE};
 use crate::native::node::{Compiled, NodeContext};
-use crate::native::shape::{Extent, Shape};
+use crate::native::shape::Shape;
 
-#[derive(Clone, Copy)]
+const NUMBERS: &[Datatype] = &[
+    Datatype::Fp32,
+    Datatype::Fp64,
+    Datatype::Int64,
+    Datatype::Int32,
+    Datatype::Uint8,
+    Datatype::Int8,
+    Datatype::Uint32,
+    Datatype::Uint64,
+    Datatype::Uint16,
+    Datatype::Int16,
+];
+const ANY: &[Datatype] = Datatype::ALL;
+
+#[derive(Clone, Copy, PartialEq)]
 enum Operation {
     Add,
     Sub,
     Mul,
     Div,
+    Max,
+    Min,
+    /// Remainder with the sign of the divisor.
+    Mod,
+    /// Remainder with the sign of the dividend.
+    Fmod,
 }
 
 pub(crate) fn add(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
-    compile(node, Operation::Add)
+    fold(node, Operation::Add, 2)
 }
 
 pub(crate) fn sub(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
-    compile(node, Operation::Sub)
+    fold(node, Operation::Sub, 2)
 }
 
 pub(crate) fn mul(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
-    compile(node, Operation::Mul)
+    fold(node, Operation::Mul, 2)
 }
 
 pub(crate) fn div(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
-    compile(node, Operation::Div)
+    fold(node, Operation::Div, 2)
 }
 
-struct Arithmetic {
-    operation: Operation,
-    pairing: Pairing,
+pub(crate) fn sum(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    fold(node, Operation::Add, node.n_inputs())
 }
 
-/// Which elements meet.
-enum Pairing {
-    /// Both have the result's shape.
-    Same,
-    /// The right one, of this many elements, is repeated along the left one.
-    RepeatRight(usize),
-    /// The left one is repeated along the right one.
-    RepeatLeft(usize),
-    /// Anything else: both shapes and the result's.
-    General { left: Shape, right: Shape, out: Shape },
+pub(crate) fn max(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    fold(node, Operation::Max, node.n_inputs())
 }
 
-fn compile(node: &NodeContext<'_>, operation: Operation) -> Result<Compiled, LoadError> {
-    const TYPES: &[Datatype] = &[Datatype::Fp32, Datatype::Fp64, Datatype::Int64, Datatype::Int32];
-    let datatype = node.check_type(0, TYPES)?;
-    if node.input(1)?.datatype != datatype {
-        let right = node.input(1)?.datatype;
-        return Err(node.fault(format!("input 0 is {datatype}, input 1 is {right}")));
+pub(crate) fn min(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    fold(node, Operation::Min, node.n_inputs())
+}
+
+pub(crate) fn modulo(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    let is_fmod = node.int("fmod", 0)? != 0;
+    let is_float = matches!(node.input(0)?.datatype, Datatype::Fp32 | Datatype::Fp64);
+    if is_float && !is_fmod {
+        return Err(node.fault("`fmod` must be 1 for floats"));
     }
-    let (left, right) = (&node.input(0)?.shape, &node.input(1)?.shape);
-    let out = node.shape(broadcast(left, right))?;
-    let cost = out.row_len() as u64;
-    let kernel = Arithmetic { operation, pairing: pairing(left, right, &out) };
-    Ok(Compiled::plain(kernel, datatype, out, cost))
+    fold(node, if is_fmod { Operation::Fmod } else { Operation::Mod }, 2)
 }
 
-/// Extent `axis` of `shape` where it is written with `n_dims` dimensions.
-fn padded(shape: &Shape, n_dims: usize, axis: usize) -> Extent {
-    let missing = n_dims - shape.extents().len();
-    if axis < missing { Extent::Fixed(1) } else { shape.extents()[axis - missing] }
-}
-
-fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, String> {
-    let n_dims = left.extents().len().max(right.extents().len());
-    let mut extents = Vec::with_capacity(n_dims);
-    for axis in 0..n_dims {
-        extents.push(match (padded(left, n_dims, axis), padded(right, n_dims, axis)) {
-            (a, b) if a == b => a,
-            (Extent::Fixed(1), other) | (other, Extent::Fixed(1)) => other,
-            _ => return Err(format!("shapes {left} and {right} do not go together")),
-        });
-    }
-    Shape::new(extents)
-}
-
-fn pairing(left: &Shape, right: &Shape, out: &Shape) -> Pairing {
-    let n_dims = out.extents().len();
-    // A shape that is 1 and then the end of `out` is a block that repeats.
-    let block = |shape: &Shape| {
-        let is_one = |axis: &usize| padded(shape, n_dims, *axis) == Extent::Fixed(1);
-        let start = (0..n_dims).take_while(is_one).count();
-        let matches =
-            (start..n_dims).all(|axis| padded(shape, n_dims, axis) == out.extents()[axis]);
-        if matches && shape.rows_axis().is_none() { Some(shape.row_len()) } else { None }
-    };
-    let same =
-        |shape: &Shape| (0..n_dims).all(|axis| padded(shape, n_dims, axis) == out.extents()[axis]);
-    match (same(left), same(right), block(left), block(right)) {
-        (true, true, _, _) => Pairing::Same,
-        (true, _, _, Some(len)) => Pairing::RepeatRight(len),
-        (_, true, Some(len), _) => Pairing::RepeatLeft(len),
-        _ => Pairing::General { left: left.clone(), right: right.clone(), out: out.clone() },
-    }
-}
-
-/// Where the elements of one operand go in the result.
-struct Stretch {
-    /// Of each dimension of the result: elements after it, length, and step in the operand.
-    axes: Vec<(usize, usize, usize)>,
-}
-
-impl Stretch {
-    fn new(shape: &Shape, out: &Shape, rows: usize) -> Self {
-        let (given, dims) = (shape.at(rows), out.at(rows));
-        let missing = dims.len() - given.len();
-        let (mut inner, mut step) = (1, 1);
-        let mut axes = Vec::with_capacity(dims.len());
-        for (axis, dim) in dims.iter().enumerate().rev() {
-            let own = if axis < missing { 1 } else { given[axis - missing] as usize };
-            axes.push((inner, *dim as usize, if own == 1 { 0 } else { step }));
-            inner *= *dim as usize;
-            step *= own;
+/// Operands of one type, and how each meets what comes of those before it.
+fn pairings(
+    node: &NodeContext<'_>,
+    types: &[Datatype],
+    n_inputs: usize,
+) -> Result<(Datatype, Vec<Pairing>, Shape), LoadError> {
+    let datatype = node.check_type(0, types)?;
+    let mut shape = node.input(0)?.shape.clone();
+    let mut pairings = Vec::with_capacity(n_inputs);
+    for position in 1..n_inputs {
+        let input = node.input(position)?;
+        if input.datatype != datatype {
+            let right = input.datatype;
+            return Err(node.fault(format!("input 0 is {datatype}, input {position} is {right}")));
         }
-        Self { axes }
+        let out = node.shape(broadcast(&shape, &input.shape))?;
+        pairings.push(pairing(&shape, &input.shape, &out));
+        shape = out;
     }
-
-    /// The operand's element for element `position` of the result.
-    fn at(&self, position: usize) -> usize {
-        self.axes.iter().map(|(inner, dim, step)| position / inner % dim * step).sum()
-    }
+    Ok((datatype, pairings, shape))
 }
 
-fn pair<T: Copy>(
-    pairing: &Pairing,
-    rows: usize,
-    (left, right): (&[T], &[T]),
-    operation: impl Fn(T, T) -> T,
-) -> Vec<T> {
-    match pairing {
-        Pairing::Same => left.iter().zip(right).map(|(a, b)| operation(*a, *b)).collect(),
-        Pairing::RepeatRight(len) => {
-            let mut out = Vec::with_capacity(left.len());
-            for block in left.chunks_exact((*len).max(1)) {
-                out.extend(block.iter().zip(right).map(|(a, b)| operation(*a, *b)));
-            }
-            out
-        }
-        Pairing::RepeatLeft(len) => {
-            let mut out = Vec::with_capacity(right.len());
-            for block in right.chunks_exact((*len).max(1)) {
-                out.extend(left.iter().zip(block).map(|(a, b)| operation(*a, *b)));
-            }
-            out
-        }
-        Pairing::General { left: left_shape, right: right_shape, out } => {
-            let (a, b) =
-                (Stretch::new(left_shape, out, rows), Stretch::new(right_shape, out, rows));
-            let count = out.at(rows).iter().product::<u64>() as usize;
-            (0..count).map(|at| operation(left[a.at(at)], right[b.at(at)])).collect()
-        }
-    }
-}
-
+/// Applies `$float` or `$integer` (each by its own name for the operation) to two operands of
+/// `$type`.
 macro_rules! floats {
-    ($self:expr, $call:expr, $get:ident) => {{
-        let (pairing, rows) = (&$self.pairing, $call.rows);
-        let both = ($call.$get(0)?, $call.$get(1)?);
-        match $self.operation {
-            Operation::Add => pair(pairing, rows, both, |a, b| a + b),
-            Operation::Sub => pair(pairing, rows, both, |a, b| a - b),
-            Operation::Mul => pair(pairing, rows, both, |a, b| a * b),
-            Operation::Div => pair(pairing, rows, both, |a, b| a / b),
+    ($operation:expr, $pairing:expr, $rows:expr, $both:expr) => {
+        match $operation {
+            Operation::Add => pair($pairing, $rows, $both, |a, b| a + b),
+            Operation::Sub => pair($pairing, $rows, $both, |a, b| a - b),
+            Operation::Mul => pair($pairing, $rows, $both, |a, b| a * b),
+            Operation::Div => pair($pairing, $rows, $both, |a, b| a / b),
+            Operation::Max => {
+                pair($pairing, $rows, $both, |a, b| if *a > *b || a.is_nan() { *a } else { *b })
+            }
+            Operation::Min => {
+                pair($pairing, $rows, $both, |a, b| if *a < *b || a.is_nan() { *a } else { *b })
+            }
+            Operation::Mod | Operation::Fmod => pair($pairing, $rows, $both, |a, b| a % b),
         }
-    }};
+    };
 }
 
 macro_rules! integers {
-    ($self:expr, $call:expr, $get:ident, $type:ty) => {{
-        let (pairing, rows) = (&$self.pairing, $call.rows);
-        let both = ($call.$get(0)?, $call.$get(1)?);
-        match $self.operation {
-            Operation::Add => pair(pairing, rows, both, <$type>::wrapping_add),
-            Operation::Sub => pair(pairing, rows, both, <$type>::wrapping_sub),
-            Operation::Mul => pair(pairing, rows, both, <$type>::wrapping_mul),
-            Operation::Div if both.1.contains(&0) => return Err("division by zero".into()),
-            Operation::Div => pair(pairing, rows, both, <$type>::wrapping_div),
+    ($operation:expr, $pairing:expr, $rows:expr, $both:expr, $type:ty) => {
+        match $operation {
+            Operation::Add => pair($pairing, $rows, $both, |a, b| a.wrapping_add(*b)),
+            Operation::Sub => pair($pairing, $rows, $both, |a, b| a.wrapping_sub(*b)),
+            Operation::Mul => pair($pairing, $rows, $both, |a, b| a.wrapping_mul(*b)),
+            Operation::Max => pair($pairing, $rows, $both, |a, b| *a.max(b)),
+            Operation::Min => pair($pairing, $rows, $both, |a, b| *a.min(b)),
+            _ if $both.1.contains(&0) => return Err("division by zero".into()),
+            Operation::Div => pair($pairing, $rows, $both, |a, b| a.wrapping_div(*b)),
+            Operation::Fmod => pair($pairing, $rows, $both, |a, b| a.wrapping_rem(*b)),
+            Operation::Mod => pair($pairing, $rows, $both, |a, b| {
+                let rest = a.wrapping_rem(*b);
+                #[allow(unused_comparisons, reason = "unsigned types have no signs to differ")]
+                let differs = rest != 0 && (rest < 0) != (*b < 0);
+                if differs { rest.wrapping_add(*b) } else { rest }
+            }),
         }
-    }};
+    };
 }
 
-impl Kernel for Arithmetic {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "checked at load; any other is a fault")]
-    fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
-        let values = match call.input(0)?.datatype() {
-            Datatype::Fp32 => Values::Fp32(floats!(self, call, f32s)),
-            Datatype::Fp64 => Values::Fp64(floats!(self, call, f64s)),
-            Datatype::Int64 => Values::Int64(integers!(self, call, i64s, i64)),
-            Datatype::Int32 => Values::Int32(integers!(self, call, i32s, i32)),
-            _ => return Err("a value has another type than at load".into()),
+fn combine(
+    operation: Operation,
+    pairing: &Pairing,
+    rows: usize,
+    left: &Values,
+    right: &Values,
+) -> Result<Values, Fault> {
+    macro_rules! types {
+        ($($variant:ident $type:ty),*) => {
+            match (left, right) {
+                (Values::Fp32(a), Values::Fp32(b)) => {
+                    Values::Fp32(floats!(operation, pairing, rows, (a, b)))
+                }
+                (Values::Fp64(a), Values::Fp64(b)) => {
+                    Values::Fp64(floats!(operation, pairing, rows, (a, b)))
+                }
+                $((Values::$variant(a), Values::$variant(b)) => {
+                    let both: (&[$type], &[$type]) = (a, b);
+                    Values::$variant(integers!(operation, pairing, rows, both, $type))
+                })*
+                _ => return Err(WRONG_TYPE.into()),
+            }
         };
-        call.put(0, values);
+    }
+    Ok(types!(
+        Int64 i64, Int32 i32, Int16 i16, Int8 i8, Uint64 u64, Uint32 u32, Uint16 u16, Uint8 u8
+    ))
+}
+
+fn fold(
+    node: &NodeContext<'_>,
+    operation: Operation,
+    n_inputs: usize,
+) -> Result<Compiled, LoadError> {
+    let (datatype, pairings, shape) = pairings(node, NUMBERS, n_inputs)?;
+    let cost = shape.row_len() as u64 * n_inputs as u64;
+    let run = move |call: &mut Call<'_, '_>| {
+        let Some(first) = pairings.first() else {
+            let value = call.take(0)?;
+            call.put(0, value);
+            return Ok(());
+        };
+        let mut result = combine(operation, first, call.rows, call.input(0)?, call.input(1)?)?;
+        for (position, pairing) in pairings.iter().enumerate().skip(1) {
+            result = combine(operation, pairing, call.rows, &result, call.input(position + 1)?)?;
+        }
+        call.put(0, result);
         Ok(())
+    };
+    Ok(Compiled::function(run, datatype, shape, cost))
+}
+
+/// `Mean` of several inputs: their sum from the first to the last, divided by their number.
+pub(crate) fn mean(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    node.check_type(0, &[Datatype::Fp32, Datatype::Fp64])?;
+    let sum = sum(node)?;
+    let n = node.n_inputs() as f32;
+    let (kernel, (datatype, shape)) = (sum.kernel, sum.outputs[0].clone());
+    let run = move |call: &mut Call<'_, '_>| {
+        kernel.run(call)?;
+        if let Some(values) = call.written(0) {
+            if let Values::Fp32(values) = values {
+                values.iter_mut().for_each(|value| *value /= n);
+            } else if let Values::Fp64(values) = values {
+                values.iter_mut().for_each(|value| *value /= f64::from(n));
+            }
+        }
+        Ok(())
+    };
+    Ok(Compiled::function(run, datatype, shape, sum.row_cost_ns))
+}
+
+/// `Pow`: the base's type counts; computed in `f64`.
+pub(crate) fn power(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    const TYPES: &[Datatype] = &[Datatype::Fp32, Datatype::Fp64, Datatype::Int64, Datatype::Int32];
+    let datatype = node.check_type(0, TYPES)?;
+    node.check_type(1, TYPES)?;
+    let (left, right) = (&node.input(0)?.shape, &node.input(1)?.shape);
+    let shape = node.shape(broadcast(left, right))?;
+    let pairing = pairing(left, right, &shape);
+    let cost = shape.row_len() as u64 * 40;
+    let run = move |call: &mut Call<'_, '_>| {
+        let (base, exponent) = (call.doubles(0)?, call.doubles(1)?);
+        let powers = pair(&pairing, call.rows, (&base, &exponent), |a, b| pow(*a, *b));
+        call.put(0, narrowed(datatype, powers));
+        Ok(())
+    };
+    Ok(Compiled::function(run, datatype, shape, cost))
+}
+
+/// Doubles as `datatype`: rounded once, integers towards zero.
+pub(crate) fn narrowed(datatype: Datatype, values: Vec<f64>) -> Values {
+    if datatype == Datatype::Fp64 {
+        Values::Fp64(values)
+    } else if datatype == Datatype::Int64 {
+        Values::Int64(values.into_iter().map(|value| value as i64).collect())
+    } else if datatype == Datatype::Int32 {
+        Values::Int32(values.into_iter().map(|value| value as i32).collect())
+    } else {
+        Values::Fp32(values.into_iter().map(|value| value as f32).collect())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[derive(Clone, Copy)]
+enum Comparison {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
 
-    fn run(left: &[u64], right: &[u64]) -> Vec<i64> {
-        let count = |dims: &[u64]| dims.iter().product::<u64>() as i64;
-        let a: Vec<i64> = (0..count(left)).collect();
-        let b: Vec<i64> = (0..count(right)).map(|x| 100 * x).collect();
-        let (left, right) = (Shape::fixed(left).unwrap(), Shape::fixed(right).unwrap());
-        let out = broadcast(&left, &right).unwrap();
-        let general =
-            Pairing::General { left: left.clone(), right: right.clone(), out: out.clone() };
-        let slow = pair(&general, 1, (&a, &b), |x, y| x + y);
-        assert_eq!(slow, pair(&pairing(&left, &right, &out), 1, (&a, &b), |x, y| x + y));
-        slow
-    }
+pub(crate) fn equal(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compare(node, Comparison::Equal, ANY)
+}
 
-    #[test]
-    fn broadcasting_pairs_the_elements_that_onnx_says() {
-        assert_eq!(run(&[2, 2], &[2, 2]), [0, 101, 202, 303]);
-        assert_eq!(run(&[2, 2], &[2]), [0, 101, 2, 103]);
-        assert_eq!(run(&[2], &[2, 2]), [0, 101, 200, 301]);
-        assert_eq!(run(&[2, 2], &[]), [0, 1, 2, 3]);
-        assert_eq!(run(&[2, 2], &[2, 1]), [0, 1, 102, 103]);
-        assert_eq!(run(&[2, 1], &[1, 2]), [0, 100, 1, 101]);
-        assert_eq!(run(&[1, 2], &[2, 1]), [0, 1, 100, 101]);
-        assert_eq!(run(&[0, 2], &[2]), [0; 0]);
-        let shape = |dims: &[u64]| Shape::fixed(dims).unwrap();
-        assert!(broadcast(&shape(&[2]), &shape(&[3])).is_err());
+pub(crate) fn less(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compare(node, Comparison::Less, NUMBERS)
+}
+
+pub(crate) fn less_or_equal(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compare(node, Comparison::LessOrEqual, NUMBERS)
+}
+
+pub(crate) fn greater(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compare(node, Comparison::Greater, NUMBERS)
+}
+
+pub(crate) fn greater_or_equal(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    compare(node, Comparison::GreaterOrEqual, NUMBERS)
+}
+
+fn compare(
+    node: &NodeContext<'_>,
+    comparison: Comparison,
+    types: &[Datatype],
+) -> Result<Compiled, LoadError> {
+    let (datatype, mut pairings, shape) = pairings(node, types, 2)?;
+    if matches!(datatype, Datatype::Fp16 | Datatype::Bf16) {
+        return Err(node.fault(format!("`native` does not compare {datatype}")));
     }
+    let Some(pairing) = pairings.pop() else { return Err(node.fault("it needs two inputs")) };
+    let cost = shape.row_len() as u64;
+    let run = move |call: &mut Call<'_, '_>| {
+        macro_rules! types {
+            ($($variant:ident),*) => {
+                match (call.input(0)?, call.input(1)?) {
+                    $((Values::$variant(a), Values::$variant(b)) => {
+                        truths(comparison, &pairing, call.rows, a, b)
+                    })*
+                    _ => return Err(WRONG_TYPE.into()),
+                }
+            };
+        }
+        let truths = types!(
+            Fp32, Fp64, Int64, Int32, Int16, Int8, Uint64, Uint32, Uint16, Uint8, Bool, Bytes
+        );
+        call.put(0, Values::Bool(truths));
+        Ok(())
+    };
+    Ok(Compiled::function(run, Datatype::Bool, shape, cost))
+}
+
+fn truths<T: PartialOrd>(
+    comparison: Comparison,
+    pairing: &Pairing,
+    rows: usize,
+    a: &[T],
+    b: &[T],
+) -> Vec<bool> {
+    match comparison {
+        Comparison::Equal => pair(pairing, rows, (a, b), |a, b| a == b),
+        Comparison::Less => pair(pairing, rows, (a, b), |a, b| a < b),
+        Comparison::LessOrEqual => pair(pairing, rows, (a, b), |a, b| a <= b),
+        Comparison::Greater => pair(pairing, rows, (a, b), |a, b| a > b),
+        Comparison::GreaterOrEqual => pair(pairing, rows, (a, b), |a, b| a >= b),
+    }
+}
+
+pub(crate) fn and(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    logic(node, |a, b| *a && *b)
+}
+
+pub(crate) fn or(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    logic(node, |a, b| *a || *b)
+}
+
+pub(crate) fn xor(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    logic(node, |a, b| *a != *b)
+}
+
+fn logic(
+    node: &NodeContext<'_>,
+    operation: fn(&bool, &bool) -> bool,
+) -> Result<Compiled, LoadError> {
+    let (_, pairings, shape) = pairings(node, &[Datatype::Bool], 2)?;
+    let cost = shape.row_len() as u64;
+    let run = move |call: &mut Call<'_, '_>| {
+        let both = (call.bools(0)?, call.bools(1)?);
+        let truths = pairings.first().map(|pairing| pair(pairing, call.rows, both, operation));
+        call.put(0, Values::Bool(truths.unwrap_or_default()));
+        Ok(())
+    };
+    Ok(Compiled::function(run, Datatype::Bool, shape, cost))
+}
+
+/// `Where`: the second input where the first is true, else the third.
+pub(crate) fn choose(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
+    node.check_type(0, &[Datatype::Bool])?;
+    let datatype = node.input(1)?.datatype;
+    node.check_type(2, &[datatype])?;
+    let shapes = [0, 1, 2].map(|position| node.input(position).map(|fact| fact.shape.clone()));
+    let [condition, yes, no] = shapes;
+    let (condition, yes, no) = (condition?, yes?, no?);
+    let both = node.shape(broadcast(&yes, &no))?;
+    let shape = node.shape(broadcast(&condition, &both))?;
+    let (cost, out) = (shape.row_len() as u64 * 3, shape.clone());
+    let run = move |call: &mut Call<'_, '_>| {
+        let stretch = |shape| Stretch::new(shape, &out, call.rows);
+        let (condition, yes, no) = (stretch(&condition), stretch(&yes), stretch(&no));
+        let truths = call.bools(0)?;
+        macro_rules! types {
+            ($($variant:ident),*) => {
+                match (call.input(1)?, call.input(2)?) {
+                    $((Values::$variant(a), Values::$variant(b)) => {
+                        let pick = |at| {
+                            let is_true = truths[condition.at(at)];
+                            if is_true { a[yes.at(at)].clone() } else { b[no.at(at)].clone() }
+                        };
+                        Values::$variant((0..out.len_at(call.rows)).map(pick).collect())
+                    })*
+                    _ => return Err(WRONG_TYPE.into()),
+                }
+            };
+        }
+        let chosen = types!(
+            Fp32, Fp64, Fp16, Bf16, Int64, Int32, Int16, Int8, Uint64, Uint32, Uint16, Uint8, Bool,
+            Bytes
+        );
+        call.put(0, chosen);
+        Ok(())
+    };
+    Ok(Compiled::function(run, datatype, shape, cost))
 }

@@ -6,7 +6,7 @@ use bartizan_core::{Datatype, Values};
 
 use super::labels::LABEL_BYTES_MAX;
 use crate::native::LoadError;
-use crate::native::kernel::{Call, Fault, Kernel};
+use crate::native::kernel::{Call, Fault, Kernel, same_type};
 use crate::native::node::{Compiled, NodeContext};
 use crate::native::shape::{Extent, Shape};
 use crate::onnx::Constant;
@@ -39,6 +39,11 @@ pub(crate) fn compile(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError>
             extents.pop();
             if extents.is_empty() {
                 extents.push(Extent::Fixed(1));
+            }
+            if !indices.shape.is_by_rows() {
+                return Err(
+                    node.fault(format!("indices of shape {} would mix rows", indices.shape))
+                );
             }
             let n_indices = indices.shape.row_len() as u64;
             extents.push(match indices.shape.rows_axis() {
@@ -89,28 +94,6 @@ fn names(values: &Values) -> Vec<String> {
         | Values::Fp32(_)
         | Values::Fp64(_) => Vec::new(),
     }
-}
-
-/// Elements of `$values`, chosen by the closure `$pick`, in the same type.
-macro_rules! same_type {
-    ($values:expr, $pick:expr) => {
-        match $values {
-            Values::Bool(v) => Values::Bool(($pick)(v)),
-            Values::Uint8(v) => Values::Uint8(($pick)(v)),
-            Values::Uint16(v) => Values::Uint16(($pick)(v)),
-            Values::Uint32(v) => Values::Uint32(($pick)(v)),
-            Values::Uint64(v) => Values::Uint64(($pick)(v)),
-            Values::Int8(v) => Values::Int8(($pick)(v)),
-            Values::Int16(v) => Values::Int16(($pick)(v)),
-            Values::Int32(v) => Values::Int32(($pick)(v)),
-            Values::Int64(v) => Values::Int64(($pick)(v)),
-            Values::Fp16(v) => Values::Fp16(($pick)(v)),
-            Values::Bf16(v) => Values::Bf16(($pick)(v)),
-            Values::Fp32(v) => Values::Fp32(($pick)(v)),
-            Values::Fp64(v) => Values::Fp64(($pick)(v)),
-            Values::Bytes(v) => Values::Bytes(($pick)(v)),
-        }
-    };
 }
 
 impl Lookup {

@@ -92,8 +92,10 @@ pub(crate) fn classifier(node: &mut NodeContext<'_>) -> Result<Compiled, LoadErr
         let (n_scores, n_labels) = (scores.n(), labels.len());
         return Err(node.fault(format!("it has {n_scores} scores for {n_labels} labels")));
     }
-    if two_from_one && post_transform == PostTransform::Softmax {
-        return Err(node.fault("`post_transform` SOFTMAX needs a score for every label"));
+    if two_from_one && !matches!(post_transform, PostTransform::None | PostTransform::Logistic) {
+        return Err(node.fault(
+            "`post_transform` SOFTMAX, SOFTMAX_ZERO or PROBIT needs a score for every label",
+        ));
     }
     let outputs = vec![
         (labels.datatype(), output(node, None)?),
@@ -102,7 +104,8 @@ pub(crate) fn classifier(node: &mut NodeContext<'_>) -> Result<Compiled, LoadErr
     let cost = scores.row_cost_ns() + 10 * labels.len() as u64;
     let (bytes, classes) = (scores.resident_bytes(), Some(labels.names()));
     let kernel = Box::new(Classifier { scores, labels, post_transform });
-    Ok(Compiled { kernel, outputs, row_cost_ns: cost, resident_bytes: bytes, classes })
+    let by_shape = false;
+    Ok(Compiled { kernel, outputs, row_cost_ns: cost, resident_bytes: bytes, classes, by_shape })
 }
 
 impl Classifier {
@@ -115,7 +118,10 @@ impl Classifier {
             probabilities.truncate(start);
             probabilities.extend(match self.post_transform {
                 PostTransform::Logistic => [sigmoid_f32(-score), sigmoid_f32(score)],
-                PostTransform::None | PostTransform::Softmax => [1.0 - score, score],
+                PostTransform::None
+                | PostTransform::Softmax
+                | PostTransform::SoftmaxZero
+                | PostTransform::Probit => [1.0 - score, score],
             });
             return usize::from(score > 0.0);
         }
@@ -139,18 +145,18 @@ impl Kernel for Classifier {
 
 struct Regressor {
     scores: Scores,
+    post_transform: PostTransform,
 }
 
 pub(crate) fn regressor(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
     let targets = node.int("targets", 1)?;
     let n_targets = usize::try_from(targets).map_err(|_| node.fault("`targets` is negative"))?;
-    if PostTransform::read(node)? != PostTransform::None {
-        return Err(node.fault("`post_transform` of a regressor must be NONE"));
-    }
+    let post_transform = PostTransform::read(node)?;
     let scores = Scores::read(node, Some(n_targets))?;
     let (cost, bytes) = (scores.row_cost_ns(), scores.resident_bytes());
     let shape = output(node, Some(n_targets))?;
-    let compiled = Compiled::plain(Regressor { scores }, Datatype::Fp32, shape, cost);
+    let compiled =
+        Compiled::plain(Regressor { scores, post_transform }, Datatype::Fp32, shape, cost);
     Ok(Compiled { resident_bytes: bytes, ..compiled })
 }
 
@@ -159,7 +165,9 @@ impl Kernel for Regressor {
         let values = call.rounded(0)?;
         let mut scores = Vec::with_capacity(values.len() / self.scores.width * self.scores.n());
         for row in values.chunks_exact(self.scores.width) {
+            let start = scores.len();
             scores.extend(self.scores.of(row));
+            self.post_transform.apply(&mut scores[start..]);
         }
         call.put(0, Values::Fp32(scores));
         Ok(())

@@ -1,4 +1,4 @@
-//! `MatMul` with a matrix that does not depend on the rows.
+//! `MatMul`: rows with a constant matrix, or any two.
 //!
 //! Every element is the sum of its products from the first to the last, in the element's own
 //! type, each product rounded before it is added.
@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use bartizan_core::{Datatype, Values};
 
+use super::broadcast::{Stretch, broadcast};
 use crate::native::LoadError;
-use crate::native::kernel::{Call, Fault, Kernel};
+use crate::native::kernel::{Call, Fault, Kernel, WRONG_TYPE};
 use crate::native::node::{Compiled, NodeContext};
+use crate::native::shape::{Extent, Shape};
 use crate::onnx::Constant;
 
 /// Columns that are summed side by side: few enough for a processor's registers.
@@ -23,21 +25,92 @@ struct MatMul {
 pub(crate) fn compile(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
     let datatype = node.check_type(0, &[Datatype::Fp32, Datatype::Fp64])?;
     node.check_type(1, &[datatype])?;
-    let weights = node.constant(1)?;
-    let (shape, width) = (&node.input(0)?.shape, node.width(0)?);
-    let &[height, n_columns] = weights.dims.as_slice() else {
-        let dims = &weights.dims;
-        return Err(node.fault(format!("input 1 has shape {dims:?}, `native` takes a matrix")));
+    let (left, right) = (node.input(0)?, node.input(1)?);
+    let is_plain = |constant: &Arc<Constant>| constant.dims.len() == 2;
+    let Some(weights) = right.constant.as_ref().filter(|constant| is_plain(constant)) else {
+        return general(node, datatype);
     };
-    if height != width as u64 || shape.extents().len() < 2 {
-        let reason = format!("{shape} cannot be multiplied with [{height}, {n_columns}]");
-        return Err(node.fault(reason));
+    let &[height, n_columns] = weights.dims.as_slice() else { return general(node, datatype) };
+    let shape = &left.shape;
+    if shape.extents().len() < 2 || shape.last().is_none_or(|width| width as u64 != height) {
+        return general(node, datatype);
     }
     let n_columns = n_columns as usize;
     let shape = node.shape(shape.with_last(n_columns))?;
     let cost = (weights.values.len() / 4) as u64;
     let kernel = MatMul { weights: Arc::clone(weights), n_columns };
     Ok(Compiled::plain(kernel, datatype, shape, cost))
+}
+
+/// Two matrices, or two stacks of matrices with broadcasting: each element the sum of its products
+/// from the first to the last.
+fn general(node: &NodeContext<'_>, datatype: Datatype) -> Result<Compiled, LoadError> {
+    let (left, right) = (node.input(0)?.shape.clone(), node.input(1)?.shape.clone());
+    let misfit = || node.fault(format!("{left} cannot be multiplied with {right}"));
+    // A vector is a matrix of one row on the left, of one column on the right.
+    let one = Extent::Fixed(1);
+    let (mut a, mut b) = (left.extents().to_vec(), right.extents().to_vec());
+    let (a_is_vector, b_is_vector) = (a.len() == 1, b.len() == 1);
+    if a_is_vector {
+        a.insert(0, one);
+    }
+    if b_is_vector {
+        b.push(one);
+    }
+    let (&[ref a_batch @ .., m, k], &[ref b_batch @ .., k_right, n]) = (&a[..], &b[..]) else {
+        return Err(misfit());
+    };
+    if k.is_rows() || k_right.is_rows() {
+        return Err(node.fault("adding along the rows would mix rows"));
+    }
+    if k != k_right {
+        return Err(misfit());
+    }
+    let (a_batch, b_batch) =
+        (node.shape(Shape::new(a_batch.to_vec()))?, node.shape(Shape::new(b_batch.to_vec()))?);
+    let batch = node.shape(broadcast(&a_batch, &b_batch))?;
+    let mut extents = batch.extents().to_vec();
+    extents.extend(
+        [Some(m).filter(|_| !a_is_vector), Some(n).filter(|_| !b_is_vector)].into_iter().flatten(),
+    );
+    let shape = node.shape(Shape::new(extents))?;
+    let k = k.factor() as usize;
+    let cost = (shape.row_len() * k) as u64;
+    let run = move |call: &mut Call<'_, '_>| {
+        let (m, n) = (m.at(call.rows) as usize, n.at(call.rows) as usize);
+        let a = Stretch::new(&a_batch, &batch, call.rows);
+        let b = Stretch::new(&b_batch, &batch, call.rows);
+        let pairs: Vec<_> = (0..batch.len_at(call.rows)).map(|at| (a.at(at), b.at(at))).collect();
+        let product = match (call.input(0)?, call.input(1)?) {
+            (Values::Fp32(a), Values::Fp32(b)) => Values::Fp32(products(a, b, &pairs, (m, k, n))),
+            (Values::Fp64(a), Values::Fp64(b)) => Values::Fp64(products(a, b, &pairs, (m, k, n))),
+            _ => return Err(WRONG_TYPE.into()),
+        };
+        call.put(0, product);
+        Ok(())
+    };
+    Ok(Compiled::function(run, datatype, shape, cost))
+}
+
+fn products<T>(
+    a: &[T],
+    b: &[T],
+    pairs: &[(usize, usize)],
+    (m, k, n): (usize, usize, usize),
+) -> Vec<T>
+where
+    T: Copy + Default + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
+    let mut out = Vec::with_capacity(pairs.len() * m * n);
+    for (a_at, b_at) in pairs {
+        let (a, b) = (&a[a_at * m * k..(a_at + 1) * m * k], &b[b_at * k * n..(b_at + 1) * k * n]);
+        if k == 0 {
+            out.extend(std::iter::repeat_n(T::default(), m * n));
+        } else {
+            out.extend(multiply(a, b, n, &[]));
+        }
+    }
+    out
 }
 
 /// Appends `start + row . weights` for each row; `weights` is `[width, n_columns]`, row-major.

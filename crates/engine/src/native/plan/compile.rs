@@ -8,7 +8,7 @@ use bartizan_core::{Datatype, Values, limits};
 use super::order::order;
 use super::{Plan, Port, Step, graph_fault};
 use crate::native::kernel::{Operand, Slot};
-use crate::native::node::{Compiled, Fact, NodeContext, node_name};
+use crate::native::node::{Compiled, Fact, NodeContext, PROBE_ROWS, node_name};
 use crate::native::op::labels::LABEL_BYTES_MAX;
 use crate::native::operators::{self, Missing, OPERATORS, OperatorInfo};
 use crate::native::shape::{Extent, Shape};
@@ -20,6 +20,9 @@ const TEXT_BYTES: usize = LABEL_BYTES_MAX + size_of::<Vec<u8>>();
 /// Constants may grow by this factor of the file when operators are run at load, and this much.
 const FOLD_FACTOR: usize = 4;
 const FOLD_BYTES: usize = 64 * 1024;
+
+/// Most elements of a computed shape.
+const PROBE_ELEMENTS_MAX: usize = 64;
 
 /// A value while the graph is compiled.
 struct Known {
@@ -105,7 +108,7 @@ impl<'m> Compiler<'m> {
             let shape = Shape::fixed(&constant.dims)
                 .map_err(|reason| graph_fault(format!("tensor `{}`: {reason}", raw.name)))?;
             let datatype = constant.values.datatype();
-            let fact = Fact { datatype, shape, constant: Some(Arc::new(constant)) };
+            let fact = Fact { datatype, shape, constant: Some(Arc::new(constant)), probes: None };
             self.insert(raw.name, fact)?;
         }
         Ok(())
@@ -120,7 +123,7 @@ impl<'m> Compiler<'m> {
                 continue;
             }
             let (datatype, shape) = input_type(info)?;
-            let fact = Fact { datatype, shape: shape.clone(), constant: None };
+            let fact = Fact { datatype, shape: shape.clone(), constant: None, probes: None };
             let slot = self.insert(info.name, fact)?;
             let name = info.name.to_owned();
             ports.push(Port { name, slot, datatype, shape, copes_with_missing: false });
@@ -158,15 +161,17 @@ impl<'m> Compiler<'m> {
             facts.push(Some(&known.fact));
             operands.push(Some(Operand { slot: known.slot, last_use: false }));
         }
-        let constants: Option<Vec<_>> =
-            facts.iter().flatten().map(|fact| fact.constant.clone()).collect();
+        let given: Vec<&Fact> = facts.iter().flatten().copied().collect();
+        let constants: Option<Vec<_>> = given.iter().map(|fact| fact.constant.clone()).collect();
+        let probes = PROBE_ROWS.map(|rows| probe_inputs(&given, rows, false));
+        let shapes = PROBE_ROWS.map(|rows| probe_inputs(&given, rows, true));
         let mut context = NodeContext::new(node, position, facts);
         let compiled = (info.compile)(&mut context)?;
         context.finish()?;
         if compiled.outputs.len() < node.outputs.len() {
             return Err(context.fault("it has more outputs than the operator gives"));
         }
-        let Compiled { kernel, outputs, row_cost_ns, resident_bytes, classes } = compiled;
+        let Compiled { kernel, outputs, row_cost_ns, resident_bytes, classes, by_shape } = compiled;
         self.resident_bytes += resident_bytes;
         let inputs = operands.into_boxed_slice();
         let operator = info.name;
@@ -174,6 +179,7 @@ impl<'m> Compiler<'m> {
             kernel,
             inputs,
             outputs: Box::default(),
+            shapes: outputs.iter().map(|(_, shape)| shape.clone()).collect(),
             operator,
             node: node_name(node, position),
         };
@@ -183,6 +189,21 @@ impl<'m> Compiler<'m> {
         {
             self.fold_bytes_left -= cost;
             return self.fold(node, step, outputs, &constants);
+        }
+        let known = if by_shape { shapes } else { probes };
+        let probes = probe(&mut step, &outputs, &known)?;
+        if let Some([one, some, many]) = &probes
+            && one == some
+            && one == many
+        {
+            // It does not depend on the rows after all.
+            let constant = Some(Arc::clone(one));
+            if let (Some(name), Some((datatype, shape))) =
+                (node.outputs.first(), outputs.into_iter().next())
+            {
+                self.insert(name, Fact { datatype, shape, constant, probes: None })?;
+            }
+            return Ok(());
         }
         let mut slots = Vec::with_capacity(outputs.len());
         for (position, (datatype, shape)) in outputs.into_iter().enumerate() {
@@ -195,7 +216,10 @@ impl<'m> Compiler<'m> {
             *per = per.saturating_add(cost);
             let name = node.outputs.get(position).copied().filter(|name| !name.is_empty());
             slots.push(match name {
-                Some(name) => Some(self.insert(name, Fact { datatype, shape, constant: None })?),
+                Some(name) => {
+                    let probes = probes.clone();
+                    Some(self.insert(name, Fact { datatype, shape, constant: None, probes })?)
+                }
                 None => None,
             });
         }
@@ -216,21 +240,12 @@ impl<'m> Compiler<'m> {
         outputs: Vec<(Datatype, Shape)>,
         constants: &[Arc<Constant>],
     ) -> Result<(), LoadError> {
-        let n_inputs = constants.len();
-        for (slot, operand) in step.inputs.iter_mut().flatten().enumerate() {
-            operand.slot = slot;
-        }
-        step.outputs = (n_inputs..n_inputs + outputs.len()).map(Some).collect();
-        let mut slots: Vec<_> =
-            constants.iter().map(|constant| Slot::Lent(&constant.values)).collect();
-        slots.resize_with(n_inputs + outputs.len(), || Slot::Empty);
-        step.run(1, &mut slots).map_err(|error| graph_fault(error.to_string()))?;
-        let computed = slots.drain(n_inputs..).collect::<Vec<_>>();
-        for ((name, (datatype, shape)), slot) in node.outputs.iter().zip(outputs).zip(computed) {
-            let Slot::Owned(values) = slot else { continue };
+        let computed = run_once(&mut step, constants, outputs.len(), 1)?;
+        for ((name, (datatype, shape)), values) in node.outputs.iter().zip(outputs).zip(computed) {
+            let Some(values) = values else { continue };
             if !name.is_empty() {
                 let constant = Some(Arc::new(Constant { dims: shape.at(1), values }));
-                self.insert(name, Fact { datatype, shape, constant })?;
+                self.insert(name, Fact { datatype, shape, constant, probes: None })?;
             }
         }
         Ok(())
@@ -251,7 +266,7 @@ impl<'m> Compiler<'m> {
             let Some(known) = self.values.get(info.name) else {
                 return Err(graph_fault(format!("output `{}` is computed by no node", info.name)));
             };
-            let (datatype, shape) = (known.fact.datatype, known.fact.shape.clone());
+            let (datatype, shape) = (known.fact.datatype, by_rows_shape(&known.fact.shape)?);
             check_output(info, datatype, &shape, by_rows)?;
             if outputs.iter().any(|other| other.name == info.name) {
                 return Err(graph_fault(format!("output `{}` is there twice", info.name)));
@@ -299,6 +314,71 @@ impl<'m> Compiler<'m> {
             |carrier: &&str| self.model.graph.outputs.iter().any(|output| output.name == *carrier);
         someone && !carriers.iter().any(is_output)
     }
+}
+
+/// Runs a step on `constants`, its inputs without the absent ones, and gives what it puts.
+fn run_once(
+    step: &mut Step,
+    constants: &[Arc<Constant>],
+    n_outputs: usize,
+    rows: usize,
+) -> Result<Vec<Option<Values>>, LoadError> {
+    let n_inputs = constants.len();
+    let (inputs, outputs) = (step.inputs.clone(), std::mem::take(&mut step.outputs));
+    for (slot, operand) in step.inputs.iter_mut().flatten().enumerate() {
+        operand.slot = slot;
+    }
+    step.outputs = (n_inputs..n_inputs + n_outputs).map(Some).collect();
+    let mut slots: Vec<_> = constants.iter().map(|constant| Slot::Lent(&constant.values)).collect();
+    slots.resize_with(n_inputs + n_outputs, || Slot::Empty);
+    step.run(rows, &mut slots).map_err(|error| graph_fault(error.to_string()))?;
+    (step.inputs, step.outputs) = (inputs, outputs);
+    let computed = slots.drain(n_inputs..).map(|slot| match slot {
+        Slot::Owned(values) => Some(values),
+        Slot::Empty | Slot::Lent(_) => None,
+    });
+    Ok(computed.collect())
+}
+
+/// Inputs of a node for `rows` rows, where they depend on nothing else; where only shapes count,
+/// values are left out.
+fn probe_inputs(facts: &[&Fact], rows: usize, shapes_only: bool) -> Option<Vec<Arc<Constant>>> {
+    let at = PROBE_ROWS.iter().position(|probe| *probe == rows)?;
+    let known = |fact: &&Fact| match (&fact.constant, &fact.probes) {
+        (Some(constant), _) => Some(Arc::clone(constant)),
+        (None, Some(probes)) => Some(Arc::clone(&probes[at])),
+        (None, None) if shapes_only => {
+            Some(Arc::new(Constant { dims: fact.shape.at(rows), values: Values::Bool(Vec::new()) }))
+        }
+        (None, None) => None,
+    };
+    facts.iter().map(known).collect()
+}
+
+/// What a step gives for each of [`PROBE_ROWS`], where that depends on nothing else and is a
+/// computed shape: one small tensor of integers.
+fn probe(
+    step: &mut Step,
+    outputs: &[(Datatype, Shape)],
+    known: &[Option<Vec<Arc<Constant>>>; PROBE_ROWS.len()],
+) -> Result<Option<[Arc<Constant>; PROBE_ROWS.len()]>, LoadError> {
+    let [(datatype, shape)] = outputs else { return Ok(None) };
+    let is_shape =
+        matches!(datatype, Datatype::Int64 | Datatype::Int32 | Datatype::Bool | Datatype::Fp32)
+            && shape.rows_axis().is_none()
+            && shape.row_len() <= PROBE_ELEMENTS_MAX;
+    let [Some(one), Some(some), Some(many)] = known else { return Ok(None) };
+    if !is_shape {
+        return Ok(None);
+    }
+    let mut found = Vec::with_capacity(PROBE_ROWS.len());
+    for (inputs, rows) in [one, some, many].into_iter().zip(PROBE_ROWS) {
+        let Some(values) = run_once(step, inputs, 1, rows)?.into_iter().next().flatten() else {
+            return Ok(None);
+        };
+        found.push(Arc::new(Constant { dims: shape.at(rows), values }));
+    }
+    Ok(<[_; PROBE_ROWS.len()]>::try_from(found).ok())
 }
 
 /// The operator of node `position`, in the version that the model imports.
@@ -356,6 +436,16 @@ fn input_type(info: &ValueInfo<'_>) -> Result<(Datatype, Shape), LoadError> {
     Ok((datatype, shape))
 }
 
+/// `shape` without the ones before its rows: exporters write `[1, rows]` for a column of labels.
+fn by_rows_shape(shape: &Shape) -> Result<Shape, LoadError> {
+    let extents = shape.extents();
+    let ones = match shape.rows_axis() {
+        Some(axis) if shape.is_by_rows() => axis,
+        Some(_) | None => 0,
+    };
+    Shape::new(extents[ones..].to_vec()).map_err(graph_fault)
+}
+
 fn check_output(
     info: &ValueInfo<'_>,
     datatype: Datatype,
@@ -363,11 +453,6 @@ fn check_output(
     by_rows: bool,
 ) -> Result<(), LoadError> {
     let fault = |reason: String| graph_fault(format!("output `{}` {reason}", info.name));
-    if info.elem_type.is_none() {
-        return Err(fault(
-            "is not a tensor; export classifiers with `options={\"zipmap\": False}`".into(),
-        ));
-    }
     if info.elem_type.and_then(onnx::datatype).is_some_and(|told| told != datatype) {
         return Err(fault(format!("is {datatype}, the graph says otherwise")));
     }

@@ -1,10 +1,11 @@
 //! From the attributes of a tree operator to [`Ensemble`], checking its invariants W1 to W3.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bartizan_core::Values;
+use bartizan_core::{Datatype, Values};
 
-use super::walk::{Ensemble, Leaves, Node, Root};
+use super::walk::{Ensemble, Grid, Leaves, Node, Root};
 use crate::native::LoadError;
 use crate::native::node::NodeContext;
 
@@ -13,27 +14,50 @@ const DEPTH_MAX: usize = 1_024;
 /// Most nodes of all trees: with what `==` adds their positions are 32-bit numbers.
 const TREE_NODES_MAX: usize = 1 << 30;
 
-/// A list of floats: an attribute, or its twin `.._as_tensor` of newer versions.
-pub(super) fn floats(node: &mut NodeContext<'_>, name: &str) -> Result<Vec<f32>, LoadError> {
+/// A list of floats: an attribute, or its twin `.._as_tensor` of newer versions, which may be
+/// doubles.
+pub(super) fn doubles(node: &mut NodeContext<'_>, name: &str) -> Result<Vec<f64>, LoadError> {
     let plain = node.floats(name)?;
     let twin = format!("{name}_as_tensor");
-    match node.tensor(&twin)?.map(|constant| constant.values) {
-        None => Ok(plain.to_vec()),
-        Some(Values::Fp32(values)) if plain.is_empty() => Ok(values),
-        Some(Values::Fp32(_)) => Err(node.fault(format!("`{name}` and `{twin}` are both given"))),
-        Some(other) => Err(node.fault(format!(
-            "`{twin}` is {}, `native` takes FP32: export the model for 32-bit floats",
-            other.datatype()
-        ))),
+    let Some(constant) = node.tensor(&twin)? else {
+        return Ok(plain.iter().copied().map(f64::from).collect());
+    };
+    if !plain.is_empty() {
+        return Err(node.fault(format!("`{name}` and `{twin}` are both given")));
     }
+    floats_of(constant.values)
+        .map_err(|found| node.fault(format!("`{twin}` is {found}, not floats")))
+}
+
+/// The values as doubles, or their type where they are no floats.
+pub(super) fn floats_of(values: Values) -> Result<Vec<f64>, Datatype> {
+    let found = values.datatype();
+    if let Values::Fp32(values) = values {
+        return Ok(values.into_iter().map(f64::from).collect());
+    }
+    if let Values::Fp64(values) = values { Ok(values) } else { Err(found) }
+}
+
+/// Doubles as floats, where the input is of floats: what does not fit is refused.
+pub(super) fn narrow(
+    node: &NodeContext<'_>,
+    name: &str,
+    values: &[f64],
+) -> Result<Vec<f32>, LoadError> {
+    let fits = |value: &f64| value.is_nan() || f64::from(*value as f32) == *value;
+    if values.iter().all(fits) {
+        return Ok(values.iter().map(|value| *value as f32).collect());
+    }
+    Err(node.fault(format!("`{name}` needs doubles, the input is of 32-bit floats")))
 }
 
 /// What leaves add to the scores.
+#[derive(Default)]
 pub(super) struct Target<'m> {
-    trees: &'m [i64],
-    nodes: &'m [i64],
-    pub(super) ids: &'m [i64],
-    pub(super) weights: Vec<f32>,
+    pub(super) trees: Cow<'m, [i64]>,
+    pub(super) nodes: Cow<'m, [i64]>,
+    pub(super) ids: Cow<'m, [i64]>,
+    pub(super) weights: Vec<f64>,
 }
 
 impl<'m> Target<'m> {
@@ -46,12 +70,12 @@ impl<'m> Target<'m> {
     }
 
     fn read(node: &mut NodeContext<'m>, prefix: &str) -> Result<Self, LoadError> {
-        let weights = floats(node, &format!("{prefix}_weights"))?;
+        let weights = doubles(node, &format!("{prefix}_weights"))?;
         let mut ints = |suffix: &str| {
             let name = format!("{prefix}_{suffix}");
             let values = node.ints(&name)?;
             if values.len() == weights.len() {
-                return Ok(values);
+                return Ok(Cow::Borrowed(values));
             }
             let (n, n_weights) = (values.len(), weights.len());
             Err(node.fault(format!("`{name}` has {n} values for {n_weights} weights")))
@@ -61,42 +85,84 @@ impl<'m> Target<'m> {
     }
 }
 
+/// What a node does, by ONNX's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Leq,
+    Lt,
+    Gte,
+    Gt,
+    Eq,
+    Neq,
+    Leaf,
+}
+
+impl Mode {
+    fn read(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"BRANCH_LEQ" => Self::Leq,
+            b"BRANCH_LT" => Self::Lt,
+            b"BRANCH_GTE" => Self::Gte,
+            b"BRANCH_GT" => Self::Gt,
+            b"BRANCH_EQ" => Self::Eq,
+            b"BRANCH_NEQ" => Self::Neq,
+            b"LEAF" => Self::Leaf,
+            _ => return None,
+        })
+    }
+}
+
 /// The lists that describe nodes, all of one length.
-struct Lists<'m> {
-    trees: &'m [i64],
-    nodes: &'m [i64],
-    features: &'m [i64],
-    thresholds: Vec<f32>,
-    modes: &'m [&'m [u8]],
-    if_true: &'m [i64],
-    if_false: &'m [i64],
+#[derive(Default)]
+pub(super) struct Lists<'m> {
+    pub(super) trees: Cow<'m, [i64]>,
+    pub(super) nodes: Cow<'m, [i64]>,
+    pub(super) features: Cow<'m, [i64]>,
+    pub(super) thresholds: Vec<f64>,
+    pub(super) modes: Vec<Mode>,
+    pub(super) if_true: Cow<'m, [i64]>,
+    pub(super) if_false: Cow<'m, [i64]>,
     /// Empty where no missing value passes.
-    missing: &'m [i64],
+    pub(super) missing: Cow<'m, [i64]>,
 }
 
 impl<'m> Lists<'m> {
-    fn read(node: &mut NodeContext<'m>) -> Result<Self, LoadError> {
+    pub(super) fn read(node: &mut NodeContext<'m>) -> Result<Self, LoadError> {
         // Statistics of the training, by either name.
         node.ignore(&["nodes_hitrates", "nodes_hitrates_as_tensor"]);
+        let names = node.texts("nodes_modes")?;
+        let mut modes = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(mode) = Mode::read(name) else {
+                let name = String::from_utf8_lossy(name.get(..20).unwrap_or(name)).into_owned();
+                return Err(node.fault(format!("mode `{name}` is unknown")));
+            };
+            modes.push(mode);
+        }
         let lists = Self {
-            trees: node.ints("nodes_treeids")?,
-            nodes: node.ints("nodes_nodeids")?,
-            features: node.ints("nodes_featureids")?,
-            thresholds: floats(node, "nodes_values")?,
-            modes: node.texts("nodes_modes")?,
-            if_true: node.ints("nodes_truenodeids")?,
-            if_false: node.ints("nodes_falsenodeids")?,
-            missing: node.ints("nodes_missing_value_tracks_true")?,
+            trees: node.ints("nodes_treeids")?.into(),
+            nodes: node.ints("nodes_nodeids")?.into(),
+            features: node.ints("nodes_featureids")?.into(),
+            thresholds: doubles(node, "nodes_values")?,
+            modes,
+            if_true: node.ints("nodes_truenodeids")?.into(),
+            if_false: node.ints("nodes_falsenodeids")?.into(),
+            missing: node.ints("nodes_missing_value_tracks_true")?.into(),
         };
-        let n = lists.trees.len();
+        lists.check(node)?;
+        Ok(lists)
+    }
+
+    fn check(&self, node: &NodeContext<'_>) -> Result<(), LoadError> {
+        let n = self.trees.len();
         let lens = [
-            ("nodes_nodeids", lists.nodes.len()),
-            ("nodes_featureids", lists.features.len()),
-            ("nodes_values", lists.thresholds.len()),
-            ("nodes_modes", lists.modes.len()),
-            ("nodes_truenodeids", lists.if_true.len()),
-            ("nodes_falsenodeids", lists.if_false.len()),
-            ("nodes_missing_value_tracks_true", lists.missing.len()),
+            ("nodes_nodeids", self.nodes.len()),
+            ("nodes_featureids", self.features.len()),
+            ("nodes_values", self.thresholds.len()),
+            ("nodes_modes", self.modes.len()),
+            ("nodes_truenodeids", self.if_true.len()),
+            ("nodes_falsenodeids", self.if_false.len()),
+            ("nodes_missing_value_tracks_true", self.missing.len()),
         ];
         for (name, len) in lens {
             if len != n && !(len == 0 && name == "nodes_missing_value_tracks_true") {
@@ -106,7 +172,7 @@ impl<'m> Lists<'m> {
         if n == 0 || TREE_NODES_MAX < n {
             return Err(node.fault(format!("it has {n} tree nodes, not 1 to 2^30")));
         }
-        Ok(lists)
+        Ok(())
     }
 
     fn name(&self, at: usize) -> String {
@@ -132,15 +198,65 @@ enum Parsed {
     Branch(Test, [u32; 2]),
 }
 
+/// How wide the input's numbers are, and how branches compare them.
+enum Numbers {
+    Floats,
+    /// Doubles become ranks among their feature's thresholds: see [`Grid`].
+    Doubles(Grid),
+}
+
+impl Numbers {
+    /// The threshold as it is compared, and below it the next number.
+    fn threshold(&self, feature: usize, threshold: f64) -> f32 {
+        match self {
+            Self::Floats => threshold as f32,
+            Self::Doubles(grid) => grid.rank(feature, threshold),
+        }
+    }
+
+    fn below(&self, threshold: f64) -> f64 {
+        match self {
+            Self::Floats => f64::from((threshold as f32).next_down()),
+            Self::Doubles(_) => threshold.next_down(),
+        }
+    }
+}
+
+/// Thresholds of every feature, in order, as far as branches need them.
+fn grid(node: &NodeContext<'_>, lists: &Lists<'_>, width: usize) -> Result<Grid, LoadError> {
+    let mut thresholds = vec![Vec::new(); width];
+    for (at, mode) in lists.modes.iter().enumerate() {
+        let (feature, threshold) = (usize::try_from(lists.features[at]), lists.thresholds[at]);
+        let Some(of) = feature.ok().and_then(|feature| thresholds.get_mut(feature)) else {
+            // Whoever reads the node says so.
+            continue;
+        };
+        match mode {
+            Mode::Leaf => {}
+            Mode::Leq | Mode::Gt => of.push(threshold),
+            Mode::Lt | Mode::Gte => of.push(threshold.next_down()),
+            Mode::Eq | Mode::Neq => of.extend([threshold, threshold.next_down()]),
+        }
+    }
+    Grid::new(thresholds).map_err(|reason| node.fault(reason))
+}
+
 pub(super) fn ensemble(
     node: &mut NodeContext<'_>,
     width: usize,
     n_scores: usize,
-    target: Target<'_>,
+    lists: &Lists<'_>,
+    target: &Target<'_>,
 ) -> Result<Ensemble, LoadError> {
-    let lists = Lists::read(node)?;
+    let is_wide = node.input(0)?.datatype == Datatype::Fp64;
+    let numbers = if is_wide {
+        Numbers::Doubles(grid(node, lists, width)?)
+    } else {
+        narrow(node, "nodes_values", &lists.thresholds)?;
+        Numbers::Floats
+    };
     let mut by_id = HashMap::with_capacity(lists.trees.len());
-    for (at, id) in lists.trees.iter().zip(lists.nodes).enumerate() {
+    for (at, id) in lists.trees.iter().zip(lists.nodes.iter()).enumerate() {
         if by_id.insert(id, at as u32).is_some() {
             return Err(node.fault(format!("{} is there twice", lists.name(at))));
         }
@@ -148,7 +264,7 @@ pub(super) fn ensemble(
     let mut parsed = Vec::with_capacity(lists.trees.len());
     let mut has_parent = vec![false; lists.trees.len()];
     for at in 0..lists.trees.len() {
-        let found = parse(&lists, at, width, &by_id);
+        let found = parse(lists, at, width, &by_id, &numbers);
         let found = found.map_err(|reason| node.fault(format!("{}: {reason}", lists.name(at))))?;
         if let Parsed::Branch(_, children) = &found {
             for child in children {
@@ -160,9 +276,9 @@ pub(super) fn ensemble(
         }
         parsed.push(found);
     }
-    let roots = roots(&lists, &has_parent).map_err(|reason| node.fault(reason))?;
+    let roots = roots(lists, &has_parent).map_err(|reason| node.fault(reason))?;
     let (leaves, payloads) =
-        leaves(&lists, &parsed, &by_id, n_scores, &target).map_err(|reason| node.fault(reason))?;
+        leaves(&parsed, &by_id, n_scores, target, is_wide).map_err(|reason| node.fault(reason))?;
     // +inf instead of NaN does only where it passes no test.
     let needs_both = |found: &Parsed| match found {
         Parsed::Leaf => false,
@@ -177,33 +293,34 @@ pub(super) fn ensemble(
         n_laid: 0,
     };
     let (nodes, roots) = layout.trees(&roots).map_err(|reason| node.fault(reason))?;
-    Ok(Ensemble { nodes, roots, leaves, width, n_scores, is_doubled })
+    let grid = match numbers {
+        Numbers::Floats => None,
+        Numbers::Doubles(grid) => Some(grid),
+    };
+    Ok(Ensemble { nodes, roots, leaves, width, n_scores, is_doubled, grid })
 }
 
-/// Reads one node. Every mode becomes `<=` or `==`: for 32-bit floats `x < t` is `x <= t'` with
-/// the next smaller `t'`, and the opposite of a test has its children swapped.
+/// Reads one node. Every mode becomes `<=` or `==`: `x < t` is `x <= t'` with the next smaller
+/// number `t'`, and the opposite of a test has its children swapped.
 fn parse(
     lists: &Lists<'_>,
     at: usize,
     width: usize,
     by_id: &HashMap<(&i64, &i64), u32>,
+    numbers: &Numbers,
 ) -> Result<Parsed, String> {
+    let mode = lists.modes[at];
     let threshold = lists.thresholds[at];
-    let (threshold, is_equal, is_opposite) = match lists.modes[at] {
-        b"LEAF" => return Ok(Parsed::Leaf),
-        b"BRANCH_LEQ" => (threshold, false, false),
-        b"BRANCH_LT" => (threshold.next_down(), false, false),
-        b"BRANCH_GT" => (threshold, false, true),
-        b"BRANCH_GTE" => (threshold.next_down(), false, true),
-        b"BRANCH_EQ" => (threshold, true, false),
-        b"BRANCH_NEQ" => (threshold, true, true),
-        other => {
-            let mode = String::from_utf8_lossy(other.get(..20).unwrap_or(other)).into_owned();
-            return Err(format!("mode `{mode}` is unknown"));
-        }
+    let (is_strict, is_equal, is_opposite) = match mode {
+        Mode::Leaf => return Ok(Parsed::Leaf),
+        Mode::Leq => (false, false, false),
+        Mode::Lt => (true, false, false),
+        Mode::Gt => (false, false, true),
+        Mode::Gte => (true, false, true),
+        Mode::Eq => (false, true, false),
+        Mode::Neq => (false, true, true),
     };
-    let is_strict = matches!(lists.modes[at], b"BRANCH_LT" | b"BRANCH_GTE");
-    if lists.thresholds[at].is_nan() || (is_strict && threshold == f32::NEG_INFINITY) {
+    if threshold.is_nan() || (is_strict && threshold == f64::NEG_INFINITY) {
         return Err("its threshold is NaN, or -inf, which no value is below".into());
     }
     let feature = u32::try_from(lists.features[at]).ok();
@@ -211,6 +328,8 @@ fn parse(
         let feature = lists.features[at];
         return Err(format!("feature {feature} is not among the {width} columns of the input"));
     };
+    let threshold = if is_strict { numbers.below(threshold) } else { threshold };
+    let threshold = numbers.threshold(feature as usize, threshold);
     let child = |id: &i64| {
         by_id.get(&(&lists.trees[at], id)).copied().ok_or(format!("its child {id} does not exist"))
     };
@@ -245,11 +364,11 @@ fn roots(lists: &Lists<'_>, has_parent: &[bool]) -> Result<Vec<u32>, String> {
 
 /// The table of leaves, and each node's payload (of a leaf) by position in the lists.
 fn leaves(
-    lists: &Lists<'_>,
     parsed: &[Parsed],
     by_id: &HashMap<(&i64, &i64), u32>,
     n_scores: usize,
     target: &Target<'_>,
+    is_wide: bool,
 ) -> Result<(Leaves, Vec<u32>), String> {
     let mut payloads = vec![0; parsed.len()];
     let mut n_leaves = 0_usize;
@@ -283,16 +402,21 @@ fn leaves(
         && values.iter().enumerate().all(|(position, (leaf, score, _))| {
             (*leaf as usize, *score as usize) == (position / n_scores, position % n_scores)
         });
-    if is_dense && n_scores == 1 {
+    let narrow = |value: f64| value as f32;
+    let fits = |value: f64| value.is_nan() || f64::from(narrow(value)) == value;
+    if !is_wide && !values.iter().all(|(_, _, weight)| fits(*weight)) {
+        return Err("its weights need doubles, the input is of 32-bit floats".into());
+    }
+    if is_dense && n_scores == 1 && !is_wide {
         for (at, found) in parsed.iter().enumerate() {
             if matches!(found, Parsed::Leaf) {
-                payloads[at] = values[payloads[at] as usize].2.to_bits();
+                payloads[at] = (values[payloads[at] as usize].2 as f32).to_bits();
             }
         }
         return Ok((Leaves::Single, payloads));
     }
-    if is_dense {
-        let dense = values.iter().map(|(_, _, weight)| *weight).collect();
+    if is_dense && !is_wide {
+        let dense = values.iter().map(|(_, _, weight)| narrow(*weight)).collect();
         return Ok((Leaves::Dense(dense), payloads));
     }
     let mut starts = vec![0_u32; n_leaves + 1];
@@ -300,8 +424,11 @@ fn leaves(
     for leaf in 0..n_leaves {
         starts[leaf + 1] += starts[leaf];
     }
-    let values = values.into_iter().map(|(_, score, weight)| (score, weight)).collect();
-    let _ = lists;
+    if is_wide {
+        let values = values.into_iter().map(|(_, score, weight)| (score, weight)).collect();
+        return Ok((Leaves::Wide { starts, values }, payloads));
+    }
+    let values = values.into_iter().map(|(_, score, weight)| (score, narrow(weight))).collect();
     Ok((Leaves::Sparse { starts, values }, payloads))
 }
 

@@ -65,6 +65,49 @@ pub(super) enum Leaves {
     Dense(Vec<f32>),
     /// Values for some scores: leaf `i` has `values[starts[i]..starts[i + 1]]`.
     Sparse { starts: Vec<u32>, values: Vec<(u32, f32)> },
+    /// The same in doubles, for an input of doubles: scores are added up in `f64`.
+    Wide { starts: Vec<u32>, values: Vec<(u32, f64)> },
+}
+
+/// The thresholds of every feature, ascending, for an input of doubles: a value is compared by its
+/// rank, the number of thresholds below it, which is exact in 32 bits. `x <= t[k]` where, and only
+/// where, the rank of `x` is `k` at most.
+#[derive(Debug)]
+pub(super) struct Grid(Vec<Vec<f64>>);
+
+impl Grid {
+    /// Most thresholds of one feature: ranks must be exact as `f32`.
+    const THRESHOLDS_MAX: usize = 1 << 24;
+
+    pub(super) fn new(mut thresholds: Vec<Vec<f64>>) -> Result<Self, String> {
+        for list in &mut thresholds {
+            list.sort_by(f64::total_cmp);
+            list.dedup();
+            if Self::THRESHOLDS_MAX < list.len() {
+                let (n, max) = (list.len(), Self::THRESHOLDS_MAX);
+                return Err(format!("a feature has {n} thresholds, at most {max} are taken"));
+            }
+        }
+        Ok(Self(thresholds))
+    }
+
+    /// The rank of a value; NaN for NaN.
+    pub(super) fn rank(&self, feature: usize, value: f64) -> f32 {
+        if value.is_nan() {
+            return f32::NAN;
+        }
+        self.0[feature].partition_point(|threshold| *threshold < value) as f32
+    }
+
+    /// Ranks of rows, `[n_rows, n_features]`.
+    pub(super) fn ranks(&self, rows: &[f64]) -> Vec<f32> {
+        let rows = rows.chunks_exact(self.0.len());
+        rows.flat_map(|row| row.iter().enumerate().map(|(at, x)| self.rank(at, *x))).collect()
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.0.iter().map(|list| size_of_val(list.as_slice())).sum()
+    }
 }
 
 /// Trees ready to be walked; see the module invariants.
@@ -77,6 +120,8 @@ pub(super) struct Ensemble {
     pub(super) n_scores: usize,
     /// Rows are written twice before the walk.
     pub(super) is_doubled: bool,
+    /// Where the input is of doubles.
+    pub(super) grid: Option<Grid>,
 }
 
 impl Ensemble {
@@ -95,7 +140,11 @@ impl Ensemble {
             Leaves::Sparse { starts, values } => {
                 size_of_val(starts.as_slice()) + size_of_val(values.as_slice())
             }
+            Leaves::Wide { starts, values } => {
+                size_of_val(starts.as_slice()) + size_of_val(values.as_slice())
+            }
         };
+        let leaves = leaves + self.grid.as_ref().map_or(0, Grid::resident_bytes);
         size_of_val(self.nodes.as_slice()) + size_of_val(self.roots.as_slice()) + leaves
     }
 
@@ -128,6 +177,29 @@ impl Ensemble {
                     }
                 });
             }
+            Leaves::Wide { .. } => {
+                let (wide, which) = self.wide_scores(rows);
+                scores = wide.into_iter().map(|score| score as f32).collect();
+                touched = which;
+            }
+        }
+        (scores, touched)
+    }
+
+    /// [`Self::scores`] in doubles, where leaves hold these; `rows` are ranks.
+    pub(super) fn wide_scores(&self, rows: &[f32]) -> (Vec<f64>, Vec<bool>) {
+        let n_rows = rows.len() / self.width;
+        let mut scores = vec![0.0_f64; n_rows * self.n_scores];
+        let mut touched = vec![false; scores.len()];
+        if let Leaves::Wide { starts, values } = &self.leaves {
+            self.walk(rows, |row, leaf| {
+                let (from, to) = (starts[leaf as usize], starts[leaf as usize + 1]);
+                for (score, value) in &values[from as usize..to as usize] {
+                    let at = row * self.n_scores + *score as usize;
+                    scores[at] += value;
+                    touched[at] = true;
+                }
+            });
         }
         (scores, touched)
     }
