@@ -21,6 +21,8 @@ use crate::settings::HttpLimits;
 /// Room for a head that is too large to be told so in the protocol's own shape, as a multiple of
 /// the limit; beyond it the connection is answered by the HTTP library.
 const HEAD_ROOM: usize = 4;
+/// Headers that the HTTP library reads without an allocation for each request.
+const HEADERS_FOR_NOTHING: usize = 99;
 /// Least room for a head that the HTTP library accepts, in bytes.
 const HEAD_ROOM_BYTES_MIN: usize = 8 * 1024;
 
@@ -124,13 +126,13 @@ async fn serve<S>(
 fn builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
     let head_room = (limits.header_bytes_max * HEAD_ROOM).max(HEAD_ROOM_BYTES_MIN);
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_wait_max)
-        .max_buf_size(head_room)
-        .max_headers(limits.headers_max * HEAD_ROOM)
-        .half_close(true);
+    // No time-out of the library's own for heads: it would set a timer for each request, and
+    // `Activity` hangs up on whoever does not finish one.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().max_buf_size(head_room).half_close(true);
+    if HEADERS_FOR_NOTHING < limits.headers_max {
+        builder.http1().max_headers(limits.headers_max + 1);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -141,8 +143,9 @@ fn builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// What a connection has been used for: whoever asks nothing for the length of a head's wait is
-/// hung up on, whatever of a protocol has been said by then.
+/// What a connection has been used for: whoever finishes no head for the length of its wait is
+/// hung up on, whatever of a protocol has been said by then. A look comes once that long, so it
+/// takes at most twice as long.
 #[derive(Default)]
 struct Activity {
     n_asked: AtomicU64,

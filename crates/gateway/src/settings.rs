@@ -32,7 +32,8 @@ pub struct HttpLimits {
     pub header_bytes_max: usize,
     /// Most headers of a request.
     pub headers_max: usize,
-    /// Longest wait for a head: also how long an idle connection is kept.
+    /// Longest wait for a head, and how long an idle connection is kept; up to twice that where a
+    /// request came just after a look.
     pub header_wait_max: Duration,
     /// Longest wait for a body.
     pub body_wait_max: Duration,
