@@ -1,4 +1,5 @@
 //! A server on a real socket, and callers that it knows nothing of.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
