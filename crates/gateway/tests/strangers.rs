@@ -181,3 +181,45 @@ fn a_silent_client_is_hung_up_on() {
     }
     stage.end();
 }
+
+/// A flood of strangers is folded, and no request of a principal fails beside it.
+#[test]
+fn a_flood_of_strangers_fails_no_admitted_request() {
+    const N_FLOODERS: usize = 4;
+    const N_STRANGERS: usize = 1_000;
+    const N_ASKED: usize = 200;
+    let stage = Stage::start(HttpLimits { lanes: 2, ..HttpLimits::default() });
+    let address = stage.server.addresses().inference;
+    let infer = "/v2/models/puppet/infer";
+    let body = r#"{"inputs":[{"name":"X","shape":[1,2],"datatype":"FP32","data":[0.5,1]}]}"#;
+    let key = format!("authorization: Bearer {}\r\n", stage.key);
+    std::thread::scope(|scope| {
+        for flooder in 0..N_FLOODERS {
+            scope.spawn(move || {
+                for n in 0..N_STRANGERS {
+                    let wrong = format!("authorization: Bearer bz_test_{flooder}_{n}\r\n");
+                    let (status, text) = ask(address, &request("POST", infer, &wrong, body));
+                    assert!(matches!(status, 401 | 429), "{text}");
+                }
+            });
+        }
+        for _ in 0..N_ASKED {
+            let (status, text) = ask(address, &request("POST", infer, &key, body));
+            assert_eq!(status, 200, "{text}");
+        }
+    });
+    let (mut n_tallies, mut n_counted, mut n_decisions) = (0, 0, 0);
+    for leaf in stage.end() {
+        match Record::decode(&leaf).unwrap().body {
+            Body::Tally(tally) => {
+                n_tallies += 1;
+                n_counted += tally.count;
+            }
+            Body::Decision(_) => n_decisions += 1,
+            Body::Act(_) => {}
+        }
+    }
+    assert_eq!((n_counted, n_decisions), ((N_FLOODERS * N_STRANGERS) as u64, N_ASKED));
+    // The simulated clock stands still: it is one window for all of them.
+    assert!(n_tallies <= bartizan_decision::TALLIES_PER_WINDOW_MAX, "{n_tallies} tallies");
+}
