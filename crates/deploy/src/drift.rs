@@ -24,7 +24,7 @@ use crate::check::Unknown;
 use crate::import::{ImportError, Imported, Kind, of_trees};
 use crate::plan::Plan;
 use crate::read::{Data, Format, Node, read_all, to_value};
-use crate::render::{RenderError, objects as render_objects};
+use crate::render::{Probes, RenderError, objects as render_objects};
 use crate::rules::Rule;
 
 /// Most objects of a dump.
@@ -128,18 +128,22 @@ fn collect(tree: &Node, found: &mut Vec<Value>) -> Result<(), DiffError> {
     if OBJECTS_MAX < found.len() { Err(DiffError::TooMany) } else { Ok(()) }
 }
 
-/// Compares what shall be with what is.
+/// Compares what shall be with what is; `probes` as the objects were rendered with.
 ///
 /// # Errors
 /// [`DiffError::Kinds`] and [`DiffError::Render`].
-pub fn compare(expected: &State, found: &State) -> Result<Comparison, DiffError> {
+pub fn compare(
+    expected: &State,
+    found: &State,
+    probes: &Probes<'_>,
+) -> Result<Comparison, DiffError> {
     let mut comparison = match (expected, found) {
         (State::Plan(a), State::Plan(b)) => Comparison {
             drifts: plans::compare(&a.reading.plan, &b.reading.plan),
             unknown: b.unknown.clone(),
         },
         (State::Plan(a), State::Objects(objects)) => {
-            let rendered = rendered(&a.reading.plan)?;
+            let rendered = rendered(&a.reading.plan, probes)?;
             Comparison { drifts: objects::compare(&rendered, objects), unknown: Vec::new() }
         }
         (State::Objects(a), State::Objects(b)) => {
@@ -152,8 +156,8 @@ pub fn compare(expected: &State, found: &State) -> Result<Comparison, DiffError>
     Ok(comparison)
 }
 
-fn rendered(plan: &Plan) -> Result<Vec<Value>, DiffError> {
-    let objects = render_objects(plan)?;
+fn rendered(plan: &Plan, probes: &Probes<'_>) -> Result<Vec<Value>, DiffError> {
+    let objects = render_objects(plan, probes)?;
     if objects.is_empty() {
         return Err(DiffError::Kinds("a plan without `serving`"));
     }

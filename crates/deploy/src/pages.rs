@@ -61,10 +61,8 @@ fn kind(shape: &Shape) -> String {
         Shape::Choice(words) => {
             words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
         }
-        Shape::List(item, n_max) => match item {
-            Shape::Table(_) => format!("at most {n_max} tables, see below"),
-            _ => format!("list of at most {n_max}: {}", kind(item)),
-        },
+        Shape::List(Shape::Table(_), n_max) => format!("at most {n_max} tables, see below"),
+        Shape::List(item, n_max) => format!("list of at most {n_max}: {}", kind(item)),
         Shape::Table(_) => "table, see below".into(),
     }
 }
@@ -80,10 +78,10 @@ fn table(title: &str, keys: &[Key], page: &mut String) {
             "The plan" => key.name.to_owned(),
             _ => format!("{}.{}", title.trim_matches('`'), key.name),
         };
-        match &key.shape {
-            Shape::Table(below) => table(&format!("`{path}`"), below, page),
-            Shape::List(Shape::Table(below), _) => table(&format!("`{path}[]`"), below, page),
-            _ => {}
+        if let Shape::Table(below) = &key.shape {
+            table(&format!("`{path}`"), below, page);
+        } else if let Shape::List(Shape::Table(below), _) = &key.shape {
+            table(&format!("`{path}[]`"), below, page);
         }
     }
 }

@@ -38,6 +38,15 @@ pub struct File {
     pub text: String,
 }
 
+/// Where the server's health is asked, which the protocol's own crates know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes<'a> {
+    /// Path that answers while the process lives.
+    pub live: &'a str,
+    /// Path that answers while the server would answer requests.
+    pub ready: &'a str,
+}
+
 /// Why a plan was not rendered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RenderError {
@@ -88,7 +97,7 @@ fn first(findings: &[Finding]) -> &'static str {
 ///
 /// # Errors
 /// [`RenderError`].
-pub fn render(plan: &Plan) -> Result<Vec<File>, RenderError> {
+pub fn render(plan: &Plan, probes: &Probes<'_>) -> Result<Vec<File>, RenderError> {
     admit(plan)?;
     let facts = Facts::of(plan);
     let names = Names::of(&facts);
@@ -100,7 +109,7 @@ pub fn render(plan: &Plan) -> Result<Vec<File>, RenderError> {
     if facts.is_routed() {
         files.push(file("egress.md", egress::page(&facts)));
     }
-    for (name, object) in objects(plan)? {
+    for (name, object) in objects(plan, probes)? {
         files.push(file(&format!("k8s/{name}"), yaml_text(&object)));
     }
     files.retain(|file| !file.text.is_empty());
@@ -123,7 +132,7 @@ pub fn arm_template(plan: &Plan) -> Result<Value, RenderError> {
 ///
 /// # Errors
 /// [`RenderError`].
-pub fn objects(plan: &Plan) -> Result<Vec<(String, Value)>, RenderError> {
+pub fn objects(plan: &Plan, probes: &Probes<'_>) -> Result<Vec<(String, Value)>, RenderError> {
     admit(plan)?;
     let Some(serving) = &plan.serving else { return Ok(Vec::new()) };
     if plan.lb.kind != Some(LbType::Internal) {
@@ -138,7 +147,7 @@ pub fn objects(plan: &Plan) -> Result<Vec<(String, Value)>, RenderError> {
             return Err(RenderError::NoDigest { image: image.clone() });
         }
     }
-    Ok(objects::all(&Facts::of(plan), serving))
+    Ok(objects::all(&Facts::of(plan), serving, probes))
 }
 
 /// RE1.

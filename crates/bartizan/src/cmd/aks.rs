@@ -16,6 +16,7 @@ use bartizan_deploy::plan::schema_text;
 use bartizan_deploy::read::Format as FileFormat;
 use bartizan_deploy::render::{self, RenderError};
 use bartizan_deploy::rules::Level;
+use bartizan_gateway::route::{Handler, Listener, ROUTES, Route};
 
 use super::{Failure, Format, Outcome};
 use crate::answer::Answer;
@@ -88,6 +89,16 @@ pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
     }
 }
 
+/// Where the rendered pods' health is asked: the plain listener's own routes.
+fn probes() -> render::Probes<'static> {
+    let path = |handler: Handler| {
+        let is_it =
+            |route: &&Route| route.listener == Listener::Operations && route.handler == handler;
+        ROUTES.iter().find(is_it).map_or("/", |route| route.path)
+    };
+    render::Probes { live: path(Handler::Live), ready: path(Handler::Ready) }
+}
+
 /// What every run says last: it leaves no trace but its output.
 fn unrecorded() {
     eprintln!("Nothing was recorded.");
@@ -140,7 +151,7 @@ fn render(file: &std::path::Path, folder: &std::path::Path) -> Outcome {
         Ok(reading) => reading,
         Err(error) => return check::not_understood(&input.name, &error.problems()),
     };
-    let files = render::render(&reading.plan).map_err(|error| match error {
+    let files = render::render(&reading.plan, &probes()).map_err(|error| match error {
         error @ RenderError::NotSaid { .. } => Failure::unknown(error),
         error @ (RenderError::NotClean(_)
         | RenderError::NoDigest { .. }
@@ -179,7 +190,7 @@ fn diff(
         })
     };
     let (expected, found) = (state(expected)?, state(found)?);
-    let comparison = drift::compare(&expected, &found).map_err(|error| match error {
+    let comparison = drift::compare(&expected, &found, &probes()).map_err(|error| match error {
         error @ DiffError::Render(_) => Failure::no(error),
         error @ (DiffError::Import(_) | DiffError::Kinds(_) | DiffError::TooMany) => {
             Failure::unknown(error)

@@ -1,4 +1,4 @@
-//! AL1 to AL3: against brute force on small spaces, and on whole plans.
+//! AL1, AL2 and AL3: against brute force on small spaces, and on whole plans.
 
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ proptest! {
         }
     }
 
-    /// AL1 to AL3 on whole plans: clean, or proven impossible by trying every layout.
+    /// AL1, AL2 and AL3 on whole plans: clean, or proven impossible by trying every layout.
     #[test]
     fn a_plan_is_allocated_clean_or_impossible(
         taken in taken(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::admission;
+use super::{Probes, admission};
 use crate::addr::show_v4;
 use crate::check::may_scale;
 use crate::plan::Serving;
@@ -25,7 +25,11 @@ const ENVIRONMENT: &str = "/var/lib/bartizan/environment";
 const CPU_TARGET: u32 = 70;
 
 /// Objects by file name, the kustomization last.
-pub(super) fn all(facts: &Facts<'_>, serving: &Serving) -> Vec<(String, Value)> {
+pub(super) fn all(
+    facts: &Facts<'_>,
+    serving: &Serving,
+    probes: &Probes<'_>,
+) -> Vec<(String, Value)> {
     let namespace = serving.namespace.as_deref().unwrap_or(NAME);
     let mut made = vec![
         ("namespace.yaml", namespace_object(namespace)),
@@ -33,7 +37,7 @@ pub(super) fn all(facts: &Facts<'_>, serving: &Serving) -> Vec<(String, Value)> 
         ("storage-class.yaml", storage_class()),
         ("service.yaml", service(facts, namespace)),
         ("service-pods.yaml", service_pods(namespace)),
-        ("stateful-set.yaml", stateful_set(facts, serving, namespace)),
+        ("stateful-set.yaml", stateful_set(facts, serving, namespace, probes)),
         ("disruption-budget.yaml", disruption_budget(namespace)),
         ("policy-default-deny.yaml", default_deny(namespace)),
         ("policy-callers.yaml", callers(facts, serving, namespace)),
@@ -135,7 +139,12 @@ fn service_pods(namespace: &str) -> Value {
     })
 }
 
-fn stateful_set(facts: &Facts<'_>, serving: &Serving, namespace: &str) -> Value {
+fn stateful_set(
+    facts: &Facts<'_>,
+    serving: &Serving,
+    namespace: &str,
+    probes: &Probes<'_>,
+) -> Value {
     let scales = may_scale(facts, serving);
     let replicas = if scales { serving.replicas.unwrap_or(1) } else { 1 };
     let storage = serving.storage_gib.unwrap_or(STORAGE_GIB);
@@ -148,7 +157,7 @@ fn stateful_set(facts: &Facts<'_>, serving: &Serving, namespace: &str) -> Value 
             "updateStrategy": {"type": "RollingUpdate"},
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain",
                 "whenScaled": "Retain"},
-            "template": template(facts, serving),
+            "template": template(facts, serving, probes),
             "volumeClaimTemplates": [{
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim",
                 "metadata": {"name": "ledger", "labels": labels()},
@@ -160,7 +169,7 @@ fn stateful_set(facts: &Facts<'_>, serving: &Serving, namespace: &str) -> Value 
     })
 }
 
-fn template(facts: &Facts<'_>, serving: &Serving) -> Value {
+fn template(facts: &Facts<'_>, serving: &Serving, probes: &Probes<'_>) -> Value {
     let drain_s = serving.drain_s.unwrap_or(DRAIN_S);
     let mut labels = labels();
     if serving.identity_client_id.is_some() {
@@ -183,7 +192,7 @@ fn template(facts: &Facts<'_>, serving: &Serving) -> Value {
                 "whenUnsatisfiable": "ScheduleAnyway",
             }],
             "initContainers": [init_container(facts, serving)],
-            "containers": [server(serving)],
+            "containers": [server(serving, probes)],
             "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}],
         },
     })
@@ -231,7 +240,7 @@ fn init_container(facts: &Facts<'_>, serving: &Serving) -> Value {
     container
 }
 
-fn server(serving: &Serving) -> Value {
+fn server(serving: &Serving, probes: &Probes<'_>) -> Value {
     let mut container = container("server", serving);
     container["args"] = json!(["--environment", ENVIRONMENT, "serve"]);
     container["ports"] = json!([
@@ -239,9 +248,9 @@ fn server(serving: &Serving) -> Value {
         {"name": "operations", "containerPort": OPERATIONS_PORT, "protocol": "TCP"},
     ]);
     for (probe, path, period_s, failures) in [
-        ("startupProbe", "/v2/health/ready", 2, 150),
-        ("readinessProbe", "/v2/health/ready", 5, 2),
-        ("livenessProbe", "/v2/health/live", 10, 3),
+        ("startupProbe", probes.ready, 2, 150),
+        ("readinessProbe", probes.ready, 5, 2),
+        ("livenessProbe", probes.live, 10, 3),
     ] {
         container[probe] = json!({
             "httpGet": {"path": path, "port": "operations"},

@@ -1,8 +1,10 @@
-//! RE1 to RE3. The official schemas and the validators of Kubernetes are asked by `tests/deploy`.
+//! RE1, RE2 and RE3. The official schemas and the validators of Kubernetes are asked by `tests/deploy`.
 
 use super::*;
 use crate::check::tests::{changed, plan_of};
 
+/// Paths of health; the real ones are the protocol's.
+pub(crate) const PROBES: Probes<'_> = Probes { live: "/live", ready: "/ready" };
 const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// The base plan with Bartizan in it.
@@ -17,22 +19,31 @@ pub(crate) fn serving(changes: &str) -> Plan {
 
 #[test]
 fn only_a_clean_plan_is_rendered() {
-    assert!(matches!(render(&serving("/serviceCidr=10.1.0.0/16")), Err(RenderError::NotClean(_))));
-    assert!(matches!(render(&serving("/subnets/2/cidr=")), Err(RenderError::NotSaid { .. })));
     assert!(matches!(
-        render(&serving("/outboundType=block; /profile=standalone")),
+        render(&serving("/serviceCidr=10.1.0.0/16"), &PROBES),
+        Err(RenderError::NotClean(_))
+    ));
+    assert!(matches!(
+        render(&serving("/subnets/2/cidr="), &PROBES),
+        Err(RenderError::NotSaid { .. })
+    ));
+    assert!(matches!(
+        render(&serving("/outboundType=block; /profile=standalone"), &PROBES),
         Err(RenderError::Preview)
     ));
-    assert_eq!(render(&serving("/networkPolicy=none")), Err(RenderError::NoPolicyEngine));
-    assert_eq!(render(&serving("/networkPolicy=")), Err(RenderError::NoPolicyEngine));
-    assert_eq!(render(&serving("/lb={}; /exposure=public")), Err(RenderError::PublicServer));
+    assert_eq!(render(&serving("/networkPolicy=none"), &PROBES), Err(RenderError::NoPolicyEngine));
+    assert_eq!(render(&serving("/networkPolicy="), &PROBES), Err(RenderError::NoPolicyEngine));
+    assert_eq!(
+        render(&serving("/lb={}; /exposure=public"), &PROBES),
+        Err(RenderError::PublicServer)
+    );
     for (changes, name) in
         [("/name=a'b", "a'b"), ("/subnets/2/name=[pe]", "[pe]"), ("/resourceGroup=$(id)", "$(id)")]
     {
         let name = name.to_owned();
-        assert_eq!(render(&serving(changes)), Err(RenderError::BadName { name }));
+        assert_eq!(render(&serving(changes), &PROBES), Err(RenderError::BadName { name }));
     }
-    assert!(render(&serving("")).is_ok());
+    assert!(render(&serving(""), &PROBES).is_ok());
 }
 
 /// RE3: by digest, all of it.
@@ -47,7 +58,7 @@ fn an_image_needs_its_whole_digest() {
     ] {
         let mut plan = serving("");
         plan.serving.as_mut().unwrap().image = image.clone();
-        assert_eq!(render(&plan), Err(RenderError::NoDigest { image }));
+        assert_eq!(render(&plan, &PROBES), Err(RenderError::NoDigest { image }));
     }
 }
 
@@ -58,8 +69,8 @@ fn nothing_rendered_is_public_and_bytes_are_stable() {
     let public = "/privateCluster={}; /authorizedIpRanges=[\"20.50.0.0/24\"]";
     for changes in ["", v1, public, "/profile=standalone; /localAccountsDisabled=true"] {
         let plan = serving(changes);
-        let files = render(&plan).unwrap();
-        assert_eq!(files, render(&plan).unwrap());
+        let files = render(&plan, &PROBES).unwrap();
+        assert_eq!(files, render(&plan, &PROBES).unwrap());
         let all: String = files.iter().map(|file| file.text.as_str()).collect();
         assert!(!all.contains("PublicIp\"") && !all.contains("in the studio"), "{changes}");
         let lines = all.lines().filter(|line| line.contains("type: LoadBalancer")).count();
@@ -89,7 +100,7 @@ fn the_v1_compute_has_all_network_fields() {
     assert_eq!(settings["loadBalancerType"], "InternalLoadBalancer");
     assert_eq!(settings["loadBalancerSubnet"], "ilb");
     let public = format!("{v1}; /privateCluster={{}}; /authorizedIpRanges=[\"20.50.0.0/24\"]");
-    let script = render(&serving(&public)).unwrap();
+    let script = render(&serving(&public), &PROBES).unwrap();
     let sdk = &script.iter().find(|file| file.name == "sdk/attach.py").unwrap().text;
     for key in [
         "vnet_name",
@@ -118,7 +129,7 @@ fn replicas_and_autoscaler_need_shared_state_and_no_router_beside() {
             "/profile={profile}; /serving={{\"image\":\"{image}\",\"replicas\":3,\
              \"replicasMax\":6{shared}}}"
         ));
-        let objects = objects(&plan).unwrap();
+        let objects = objects(&plan, &PROBES).unwrap();
         let set = objects.iter().find(|(name, _)| name == "stateful-set.yaml").unwrap();
         let has_scaler = objects.iter().any(|(name, _)| name == "autoscaler.yaml");
         (set.1["spec"]["replicas"].as_u64().unwrap(), has_scaler)
@@ -135,7 +146,7 @@ fn replicas_and_autoscaler_need_shared_state_and_no_router_beside() {
 fn a_replica_has_its_own_lasting_volume() {
     let mut plan = serving("");
     plan.serving.as_mut().unwrap().drain_s = Some(120);
-    let objects = objects(&plan).unwrap();
+    let objects = objects(&plan, &PROBES).unwrap();
     let set = &objects.iter().find(|(name, _)| name == "stateful-set.yaml").unwrap().1["spec"];
     assert!(120 < set["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap());
     assert_eq!(set["persistentVolumeClaimRetentionPolicy"]["whenDeleted"], "Retain");
