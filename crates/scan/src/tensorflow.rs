@@ -91,6 +91,8 @@ const REACHING: &[&str] = &[
     "WholeFileReader",
     "WriteFile",
 ];
+/// Objects that TensorFlow itself registers.
+const OWN_OBJECTS: &[&[u8]] = &[b"tf.StaticHashTable", b"tf.TrackableConstant"];
 /// Most distinct operators that are on no list and kept, and most functions.
 const NAMES_MAX: usize = 65_536;
 /// Longest metadata of an object, in bytes.
@@ -220,7 +222,9 @@ impl Visit for Judge {
                     scope.report(&rules::CONFIG_PATH, at, what);
                 }
             }
-            ("SavedObject", 13 | 16) if !bytes.head.is_empty() => {
+            ("SavedObject", 13 | 16)
+                if !bytes.head.is_empty() && !OWN_OBJECTS.contains(&bytes.head) =>
+            {
                 let what = format!("an object of `{}`", escape::bytes(bytes.head));
                 scope.report(&rules::TENSORFLOW_UNLISTED, at, what);
             }

@@ -39,8 +39,15 @@ const CODE_ENDINGS: &[&str] = &[
     ".rb", ".sh",
 ];
 /// Files that people read and no loader: their names, and the beginnings of names.
-const PROSE_NAMES: &[&str] =
-    &[".gitattributes", ".gitignore", "classes.txt", "labels.txt", "merges.txt", "vocab.txt"];
+const PROSE_NAMES: &[&str] = &[
+    ".gitattributes",
+    ".gitignore",
+    "classes.txt",
+    "labels.txt",
+    "merges.txt",
+    "vocab.txt",
+    "vocabulary.txt",
+];
 const PROSE_STARTS: &[&str] =
     &["authors", "changelog", "copying", "licence", "license", "notice", "readme", "use_policy"];
 
@@ -77,7 +84,8 @@ pub(crate) fn of(head: &Head<'_>, name: &str) -> Option<Format> {
     if is_template {
         return Some(TEMPLATE);
     }
-    config::of_text(text, &base)
+    let marked = text.contains("{%") || text.contains("{{");
+    config::of_text(text, &base).or_else(|| marked.then_some(TEMPLATE))
 }
 
 fn is_control(byte: u8) -> bool {

@@ -95,9 +95,19 @@ pub(super) fn judge(scope: &mut Scope<'_>, frame: &mut Frame, is_whole: bool, at
             scope.report_known(&rules::KERAS_PATH, at, what, &["CVE-2025-12058"]);
         }
     }
-    if let (Some(loader), Some(class)) = (text("__loader__"), text("__class__")) {
+    if let Some(class) = text("__class__")
+        && (has("__loader__") || has("__module__"))
+    {
         engine::begin(scope, "skops");
+        let loader = text("__loader__").unwrap_or_else(|| "TypeNode".to_owned());
         skops(scope, &loader, &text("__module__").unwrap_or_default(), &class, at);
+    }
+    // Functions of skops' first protocol.
+    if let (Some(module), Some(function)) = (text("module_path"), text("function")) {
+        skops(scope, "FunctionNode", &module, &function, at);
+    }
+    if is_whole && has("cells") && has("nbformat") {
+        scope.report(&rules::CONFIG_TARGET, at, "a notebook holds code");
     }
     if has("lc") && text("type").as_deref() == Some("constructor") {
         scope.report(&rules::CONFIG_TARGET, at, "a LangChain object names the class to construct");

@@ -115,6 +115,13 @@ fn skops_nodes_are_judged_by_type_and_function() {
     }
 }
 
+/// Functions as skops' first protocol names them.
+#[test]
+fn functions_of_the_first_protocol_are_judged() {
+    let node = r#"{"__class__":"function","__module__":"builtins","__loader__":"FunctionNode","content":{"module_path":"os","function":"system"}}"#;
+    assert_eq!(scan(node.as_bytes()).verdict, Verdict::Hostile);
+}
+
 /// Rows on tokenizer, Hugging Face and Hydra configurations and MLmodel.
 #[test]
 fn configurations_that_import_or_reach_out_are_found() {
@@ -136,6 +143,8 @@ fn configurations_that_import_or_reach_out_are_found() {
         ("c.yaml", "x: !<tag:yaml.org,2002:python/object/new:os.system> [id]\n"),
         ("MLmodel", "flavors:\n  python_function:\n    loader_module: os\n"),
         ("MLmodel", "flavors:\n  sklearn:\n    pickled_model: ../../../x.pkl\n"),
+        ("x.json", r#"{"tokenizer_file":"../../../etc/passwd"}"#),
+        ("x.json", r#"{"weightsManifest":[{"paths":["../../x.bin"]}]}"#),
         ("config", "{_target_: os.system}"),
     ];
     for (name, text) in &hostile[..hostile.len() - 1] {
@@ -152,6 +161,8 @@ fn configurations_that_import_or_reach_out_are_found() {
         ("model_index.json", r#"{"_class_name":"P","unet":["my_module","U"]}"#),
         ("x.json", r#"{"lc":1,"type":"constructor","id":["a"],"kwargs":{}}"#),
         ("x.json", r#"{"a":1,"a":2}"#),
+        ("config.json", r#"{"_attn_implementation":"them/kernels"}"#),
+        ("a.ipynb", r#"{"cells":[],"nbformat":4}"#),
         ("c.yaml", "trust_remote_code: yes\n"),
         ("c.yaml", "x: !mine y\n"),
         ("c.yaml", "? [_target_]\n: os.system\n"),
@@ -162,7 +173,10 @@ fn configurations_that_import_or_reach_out_are_found() {
         let report = scan_named(name, text.as_bytes());
         assert_eq!(report.verdict, Verdict::NotCleared, "{text}: {:?}", report.sightings);
     }
-    assert_ne!(scan_named(hostile[17].0, hostile[17].1.as_bytes()).verdict, Verdict::Cleared);
+    assert_ne!(
+        scan_named(hostile[hostile.len() - 1].0, hostile[hostile.len() - 1].1.as_bytes()).verdict,
+        Verdict::Cleared
+    );
 }
 
 /// Lists of packages: names and versions are cleared, addresses, paths and options are not.

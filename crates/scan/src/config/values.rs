@@ -37,7 +37,11 @@ const FILE_KEYS: &[&str] = &[
     "pickled_model",
     "python_model",
     "weight_map",
+    "weightsManifest",
 ];
+/// Keys of transformers that name a repository from which code is fetched and run.
+const HUB_KEYS: &[&str] =
+    &["_attn_implementation", "attn_implementation", "custom_generate", "kernel_config"];
 /// Modules of MLflow that load models by their own flavour.
 const LOADERS: &[&str] = &[
     "mlflow.catboost",
@@ -97,6 +101,15 @@ pub(super) fn text(
         scope.report(&rules::CONFIG_TARGET, at, what);
     }
     if FILE_KEYS.iter().any(|name| under(name)) && leads_out(text) {
+        let what = format!("`{}` reads `{}`", escape::text(key), escape::text(text));
+        scope.report(&rules::CONFIG_PATH, at, what);
+    }
+    if HUB_KEYS.iter().any(|name| under(name)) && text.contains('/') {
+        let what = format!("`{}` fetches code from `{}`", escape::text(key), escape::text(text));
+        scope.report(&rules::CONFIG_TARGET, at, what);
+    }
+    // An absolute path is often left behind by whoever saved; nobody climbs by accident.
+    if key.ends_with("_file") && text.split(['/', '\\']).any(|part| part == "..") {
         let what = format!("`{}` reads `{}`", escape::text(key), escape::text(text));
         scope.report(&rules::CONFIG_PATH, at, what);
     }

@@ -17,6 +17,8 @@ pub(super) enum Part {
     Statement(Vec<Token>),
 }
 
+/// Digits of a number that no template needs.
+const LONG_NUMBER: usize = 7;
 /// Most tokens of a template.
 const TOKENS_MAX: usize = 200_000;
 
@@ -95,6 +97,10 @@ fn tokens<'a>(text: &'a str, close: &str, n_left: &mut usize) -> Option<(Vec<Tok
             let (number, after) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
             // `1.upper` is no number with an attribute in Jinja either, but be careful.
             if number.bytes().filter(|byte| *byte == b'.').count() > 1 {
+                return None;
+            }
+            // Loops over such numbers are made to hang whoever renders.
+            if LONG_NUMBER <= number.len() {
                 return None;
             }
             tokens.push(Token::Number);

@@ -61,6 +61,38 @@ pub(super) const NUMBER_METHODS: &[&str] = &[
     "rfind",
     "startswith",
 ];
+/// Those of them that put their arguments into what they are called on.
+pub(super) const CHANGING: &[&str] = &["append", "extend", "insert", "update"];
+/// Fields of `loop` that are numbers or booleans.
+pub(super) const LOOP_NUMBERS: &[&str] =
+    &["depth", "depth0", "first", "index", "index0", "last", "length", "revindex", "revindex0"];
+/// Filters and the place among their arguments in which the name of an attribute stands.
+pub(super) const ATTRIBUTE_PLACES: &[(&str, usize)] = &[
+    ("attr", 0),
+    ("groupby", 0),
+    ("join", 1),
+    ("max", 1),
+    ("min", 1),
+    ("rejectattr", 0),
+    ("selectattr", 0),
+    ("sort", 2),
+    ("sum", 0),
+    ("unique", 1),
+];
+/// Filters that give what they get, or parts of it.
+pub(super) const PASSING: &[&str] = &[
+    "d",
+    "default",
+    "dictsort",
+    "first",
+    "items",
+    "last",
+    "list",
+    "rejectattr",
+    "reverse",
+    "selectattr",
+    "sort",
+];
 /// Functions of Jinja, and those that transformers and llama.cpp add.
 pub(super) const FUNCTIONS: &[&str] = &[
     "caller",
@@ -238,11 +270,12 @@ pub(super) fn is_code(name: &str) -> bool {
     CODE.contains(&name)
 }
 
-/// Whether a text holds a name with two underscores on both sides, as Python's own names have.
+/// Whether a text holds a name with two underscores on both sides, as Python's own names have, in
+/// letters of any size.
 pub(super) fn names_internal(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("__") {
-        let word = after.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or("");
+        let word = after.split(|c: char| !c.is_ascii_alphabetic() && c != '_').next().unwrap_or("");
         if let Some((name, _)) = word.split_once("__")
             && !name.is_empty()
         {

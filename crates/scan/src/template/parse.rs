@@ -20,6 +20,8 @@ pub(super) enum Value {
     Data,
     /// A text that the template puts together.
     Built,
+    /// What `namespace()` gives: its fields are known by name.
+    Space,
     /// The variable of this name.
     Name(Box<str>),
 }
@@ -48,6 +50,8 @@ pub(super) struct Parser {
     variables: BTreeMap<Box<str>, Value>,
     /// Macros of the template and their parameters.
     macros: BTreeMap<Box<str>, Vec<Box<str>>>,
+    /// Whether a text that the template puts together may have got into the data.
+    is_polluted: bool,
     pub(super) found: Vec<Found>,
 }
 
@@ -125,6 +129,7 @@ impl Parser {
             "set" => self.set(),
             "macro" => {
                 let name = self.name()?;
+                self.variable(&name);
                 self.expect("(")?;
                 let parameters = self.parameters(")")?;
                 self.macros.insert(name, parameters);
@@ -132,7 +137,10 @@ impl Parser {
             }
             "call" => {
                 if self.eat("(") {
-                    self.parameters(")")?;
+                    // Whatever the macro gives back to its caller.
+                    for name in self.parameters(")")? {
+                        self.assign(name, Value::Built);
+                    }
                 }
                 self.expression().map(|_| ())
             }
@@ -189,7 +197,7 @@ impl Parser {
         // Items of what came from outside came from outside, too.
         let item = match self.resolved(&items) {
             Value::Data | Value::Number => Value::Data,
-            Value::Text(_) | Value::Built | Value::Name(_) => Value::Built,
+            Value::Text(_) | Value::Built | Value::Space | Value::Name(_) => Value::Built,
         };
         for name in names {
             self.assign(name, item.clone());
@@ -209,6 +217,8 @@ impl Parser {
             self.expect("=")?;
             let value = self.tuple()?;
             let value = self.resolved(&value);
+            let is_space = self.resolved(&Value::Name(name)) == Value::Space;
+            self.is_polluted |= !is_space && !is_plain(&value);
             self.assign(format!(".{field}").into(), value);
             return Ok(());
         }
@@ -262,20 +272,20 @@ impl Parser {
         Ok(names)
     }
 
-    fn assign(&mut self, name: Box<str>, value: Value) {
-        if name.starts_with("__") {
-            self.hostile(format!("sets `{name}`"));
+    /// A name that the template gives to something: macros and dictionaries give it back as text.
+    fn variable(&mut self, name: &str) {
+        if name.starts_with("__") || names::is_internal(name.trim_start_matches('_')) {
+            self.hostile(format!("names something `{name}`"));
         }
-        let old = self.variables.get(&name);
-        // A plain text is as good as a key of a message.
-        let is_plain = |value: &Value| match value {
-            Value::Number | Value::Data => true,
-            Value::Text(text) => !names::is_internal(text) && !names::names_internal(text),
-            Value::Built | Value::Name(_) => false,
-        };
-        let worst = match (old, value) {
+    }
+
+    fn assign(&mut self, name: Box<str>, value: Value) {
+        self.variable(name.trim_start_matches('.'));
+        let worst = match (self.variables.get(&name), value) {
             (None, value) => value,
             (Some(old), value) if *old == value => value,
+            // Fields of what is a namespace only at times are not followed.
+            (Some(Value::Space), _) | (_, Value::Space) => Value::Built,
             (Some(old), value) if is_plain(old) && is_plain(&value) => Value::Data,
             _ => Value::Built,
         };
@@ -283,10 +293,20 @@ impl Parser {
     }
 
     fn resolved(&self, value: &Value) -> Value {
-        match value {
+        let value = match value {
+            // Arguments of a macro that it does not name.
+            Value::Name(name) if matches!(&**name, "varargs" | "kwargs") => Value::Built,
             Value::Name(name) => self.variables.get(name).cloned().unwrap_or(Value::Data),
-            Value::Text(_) | Value::Number | Value::Data | Value::Built => value.clone(),
-        }
+            Value::Text(_) | Value::Number | Value::Data | Value::Built | Value::Space => {
+                value.clone()
+            }
+        };
+        if value == Value::Data && self.is_polluted { Value::Built } else { value }
+    }
+
+    /// Whether none of these could be a name that the template puts together.
+    fn are_plain(&self, arguments: &[(Box<str>, Value)]) -> bool {
+        arguments.iter().all(|(_, value)| is_plain(&self.resolved(value)))
     }
 
     /// An expression, or several with commas.
@@ -397,8 +417,8 @@ impl Parser {
         while self.eat("-") || self.eat("+") {
             signed = true;
         }
-        let value = self.primary()?;
-        let value = self.postfix(value)?;
+        let first = self.primary()?;
+        let value = self.postfix(first)?;
         Ok(if signed { Value::Number } else { value })
     }
 
@@ -473,7 +493,7 @@ impl Parser {
                     _ => return Err(Malformed),
                 }
             } else if self.eat("[") {
-                value = self.subscript()?;
+                value = self.subscript(&value)?;
             } else if self.eat("(") {
                 value = self.call(&value)?;
             } else if self.eat("|") {
@@ -490,34 +510,46 @@ impl Parser {
 
     fn member(&mut self, of: &Value, name: &str) -> Parsed {
         self.attribute(name);
-        if self.eat("(") {
-            if names::is_code(name) {
-                self.hostile(format!("calls `{name}`"));
-            } else if !names::METHODS.contains(&name) {
-                self.unlisted(format!("calls the method `{name}`"));
-            }
-            self.arguments()?;
-            return Ok(if names::NUMBER_METHODS.contains(&name) {
-                Value::Number
-            } else if name == "items" || name == "keys" || name == "values" || name == "get" {
-                match self.resolved(of) {
-                    Value::Data => Value::Data,
-                    Value::Text(_) | Value::Number | Value::Built | Value::Name(_) => Value::Built,
-                }
-            } else {
-                Value::Built
-            });
+        if !self.eat("(") {
+            return Ok(self.field(of, name));
         }
-        // Fields of a namespace are what the template sets them to.
-        let set = self.variables.get(&*format!(".{name}")).cloned();
-        Ok(match (set, of) {
-            (Some(value), _) => value,
-            (None, Value::Name(of)) if &**of == "loop" => Value::Number,
-            (None, of) => match self.resolved(of) {
-                Value::Built | Value::Text(_) => Value::Built,
-                Value::Number | Value::Data | Value::Name(_) => Value::Data,
-            },
+        if names::is_code(name) {
+            self.hostile(format!("calls `{name}`"));
+        } else if !names::METHODS.contains(&name) {
+            self.unlisted(format!("calls the method `{name}`"));
+        }
+        let arguments = self.arguments()?;
+        let plain = self.are_plain(&arguments);
+        if !plain && names::CHANGING.contains(&name) {
+            self.is_polluted = true;
+        }
+        let passes_on = matches!(name, "copy" | "get" | "items" | "keys" | "pop" | "values");
+        Ok(if names::NUMBER_METHODS.contains(&name) {
+            Value::Number
+        } else if passes_on && plain && self.resolved(of) == Value::Data {
+            Value::Data
+        } else {
+            Value::Built
         })
+    }
+
+    /// A field of a value, by dot or by a text in brackets.
+    fn field(&self, of: &Value, name: &str) -> Value {
+        let is_loop = matches!(of, Value::Name(of)
+            if &**of == "loop" && !self.variables.contains_key("loop"));
+        if is_loop {
+            return if names::LOOP_NUMBERS.contains(&name) { Value::Number } else { Value::Built };
+        }
+        match self.resolved(of) {
+            // Fields of a namespace are what the template sets them to.
+            Value::Space if self.is_polluted => Value::Built,
+            Value::Space => {
+                let value = self.variables.get(&*format!(".{name}")).cloned();
+                self.resolved(&value.unwrap_or(Value::Number))
+            }
+            Value::Number | Value::Data => self.resolved(&Value::Data),
+            Value::Built | Value::Text(_) | Value::Name(_) => Value::Built,
+        }
     }
 
     fn attribute(&mut self, name: &str) {
@@ -533,7 +565,7 @@ impl Parser {
         }
     }
 
-    fn subscript(&mut self) -> Parsed {
+    fn subscript(&mut self, of: &Value) -> Parsed {
         let mut is_slice = false;
         let mut index = Value::Number;
         loop {
@@ -547,50 +579,64 @@ impl Parser {
                 index = self.expression()?;
             }
         }
+        let of_data = matches!(self.resolved(of), Value::Data | Value::Number);
+        let item = if of_data { Value::Data } else { Value::Built };
         if is_slice {
-            return Ok(Value::Built);
+            return Ok(item);
         }
         match self.resolved(&index) {
-            Value::Text(name) => self.attribute(&name),
-            Value::Built => self.unlisted("takes an item whose name it puts together"),
+            Value::Text(name) => {
+                self.attribute(&name);
+                return Ok(self.field(of, &name));
+            }
+            Value::Built | Value::Space => {
+                self.unlisted("takes an item whose name it puts together");
+            }
             Value::Number | Value::Data | Value::Name(_) => {}
         }
-        Ok(Value::Data)
+        Ok(item)
     }
 
     fn call(&mut self, callee: &Value) -> Parsed {
-        match callee {
-            Value::Name(name) => {
-                let is_own = self.macros.contains_key(name) || self.variables.contains_key(name);
-                if names::is_code(name) {
-                    self.hostile(format!("calls `{name}`"));
-                } else if !is_own && !names::FUNCTIONS.contains(&&**name) {
-                    self.unlisted(format!("calls the function `{name}`"));
-                }
-                let arguments = self.arguments()?;
-                let parameters = self.macros.get(name).cloned().unwrap_or_default();
-                for (place, (argument, value)) in arguments.iter().enumerate() {
-                    let parameter =
-                        if argument.is_empty() { parameters.get(place) } else { Some(argument) };
-                    if let Some(parameter) = parameter.filter(|name| parameters.contains(name)) {
-                        let value = self.resolved(value);
-                        self.assign(parameter.clone(), value);
-                    }
-                }
-                if &**name == "namespace" {
-                    for (field, value) in arguments {
-                        let value = self.resolved(&value);
+        let Value::Name(name) = callee else {
+            self.unlisted("calls what is no function by name");
+            self.arguments()?;
+            return Ok(Value::Built);
+        };
+        let is_macro = self.macros.contains_key(name);
+        let is_known = names::FUNCTIONS.contains(&&**name) && !self.variables.contains_key(name);
+        if names::is_code(name) {
+            self.hostile(format!("calls `{name}`"));
+        } else if !is_macro && !is_known {
+            self.unlisted(format!("calls the function `{name}`"));
+        }
+        let arguments = self.arguments()?;
+        let parameters = self.macros.get(name).cloned().unwrap_or_default();
+        for (place, (argument, value)) in arguments.iter().enumerate() {
+            let by_place = parameters.get(place).filter(|_| argument.is_empty());
+            let parameter = by_place.or(parameters.iter().find(|name| *name == argument));
+            if let Some(parameter) = parameter {
+                let value = self.resolved(value);
+                self.assign(parameter.clone(), value);
+            }
+        }
+        match &**name {
+            _ if !is_known => {}
+            "range" => return Ok(Value::Number),
+            "namespace" => {
+                for (field, value) in &arguments {
+                    let value = self.resolved(value);
+                    if field.is_empty() {
+                        self.is_polluted |= !is_plain(&value);
+                    } else {
                         self.assign(format!(".{field}").into(), value);
                     }
                 }
-                Ok(if &**name == "range" { Value::Number } else { Value::Built })
+                return Ok(Value::Space);
             }
-            Value::Text(_) | Value::Number | Value::Data | Value::Built => {
-                self.unlisted("calls what is no function by name");
-                self.arguments()?;
-                Ok(Value::Built)
-            }
+            _ => {}
         }
+        Ok(Value::Built)
     }
 
     /// Arguments of a call, whose opening bracket was taken: names (empty for positions), values.
@@ -621,41 +667,53 @@ impl Parser {
             self.unlisted(format!("uses the filter `{name}`"));
         }
         let arguments = if self.eat("(") { self.arguments()? } else { Vec::new() };
-        let positions: Vec<Value> = arguments
-            .iter()
-            .filter(|(name, _)| name.is_empty())
-            .map(|(_, value)| self.resolved(value))
-            .collect();
-        let named = arguments.iter().find(|(name, _)| &**name == "attribute");
-        let attribute = match (name, positions.as_slice()) {
-            ("attr" | "selectattr" | "rejectattr" | "groupby", [first, ..]) => Some(first.clone()),
-            ("map" | "select" | "reject", [Value::Text(filter), rest @ ..]) => {
-                let known =
-                    names::FILTERS.contains(&&**filter) || names::TESTS.contains(&&**filter);
-                if !known {
-                    self.unlisted(format!("uses the filter `{filter}`"));
-                }
-                (filter == "attr").then(|| rest.first().cloned().unwrap_or(Value::Built))
-            }
-            ("map" | "select" | "reject", [_, ..]) => Some(Value::Built),
-            _ => named.map(|(_, value)| self.resolved(value)),
-        };
-        match attribute {
-            Some(Value::Text(path)) => path.split('.').for_each(|part| self.attribute(part)),
-            Some(Value::Number) | None => {}
-            Some(Value::Data | Value::Built | Value::Name(_)) => {
-                self.hostile(format!("`{name}` takes an attribute whose name is computed"));
+        let plain = self.are_plain(&arguments);
+        let applies = matches!(name, "map" | "select" | "reject");
+        let mut place = 0_usize;
+        for (argument, value) in &arguments {
+            let value = self.resolved(value);
+            let is_attribute = if argument.is_empty() {
+                let known = names::ATTRIBUTE_PLACES.contains(&(name, place));
+                place = place.saturating_add(1);
+                // What `map` applies may take the name of an attribute in any place.
+                known || applies && place > 1
+            } else {
+                matches!(&**argument, "attribute" | "name")
+            };
+            if applies && place == 1 && argument.is_empty() {
+                self.applied(&value);
+            } else if is_attribute {
+                self.attribute_value(name, &value);
             }
         }
+        let passes_on = names::PASSING.contains(&name);
         Ok(match name {
             "length" | "count" | "int" | "float" | "round" | "abs" | "wordcount" => Value::Number,
-            "selectattr" | "rejectattr" | "list" | "items" | "first" | "last" | "reverse"
-            | "sort" | "dictsort" | "default" | "d" => match self.resolved(of) {
-                Value::Data => Value::Data,
-                Value::Text(_) | Value::Number | Value::Built | Value::Name(_) => Value::Built,
-            },
+            _ if passes_on && plain && self.resolved(of) == Value::Data => Value::Data,
             _ => Value::Built,
         })
+    }
+
+    /// The filter or test that `map`, `select` or `reject` applies.
+    fn applied(&mut self, filter: &Value) {
+        match filter {
+            Value::Text(filter)
+                if names::FILTERS.contains(&&**filter) || names::TESTS.contains(&&**filter) => {}
+            Value::Text(filter) => self.unlisted(format!("uses the filter `{filter}`")),
+            Value::Number | Value::Data | Value::Built | Value::Space | Value::Name(_) => {
+                self.hostile("applies a filter whose name is computed");
+            }
+        }
+    }
+
+    fn attribute_value(&mut self, filter: &str, value: &Value) {
+        match value {
+            Value::Text(path) => path.split('.').for_each(|part| self.attribute(part)),
+            Value::Number => {}
+            Value::Data | Value::Built | Value::Space | Value::Name(_) => {
+                self.hostile(format!("`{filter}` takes an attribute whose name is computed"));
+            }
+        }
     }
 
     fn test(&mut self) -> Result<(), Malformed> {
@@ -674,5 +732,15 @@ impl Parser {
             self.unary()?;
         }
         Ok(())
+    }
+}
+
+/// Whether a value could not be a name that the template puts together: a plain text is as good as
+/// a key of a message.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Number | Value::Data | Value::Space => true,
+        Value::Text(text) => !names::is_internal(text) && !names::names_internal(text),
+        Value::Built | Value::Name(_) => false,
     }
 }

@@ -108,3 +108,24 @@ fn deep_nests_are_bounded() {
         assert_ne!(verdict(&template), Verdict::Cleared, "{open}");
     }
 }
+
+/// J1 in every place: the name of an attribute, written out, joined, or put together by a filter,
+/// taken there through variables, loops, macros, namespaces, containers and arguments.
+#[test]
+fn a_name_that_is_put_together_is_followed_everywhere() {
+    for line in include_str!("../../corpus/hostile/jinja/computed.txt").lines() {
+        for key in [
+            "'__class__'",
+            "'gi_frame'",
+            "('_' ~ '_class__')",
+            "('_CLA'|lower)",
+            "('_' * 2 ~ y)",
+            "('%c'|format(95))",
+            "y[0:1]|string",
+            "['_', '_']|join",
+        ] {
+            let template = line.replace("KEY", key);
+            assert_ne!(verdict(&template), Verdict::Cleared, "{template}");
+        }
+    }
+}

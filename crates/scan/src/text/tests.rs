@@ -34,3 +34,12 @@ fn xml_that_reaches_out_is_hostile() {
     let xxe = "<!DOCTYPE net [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><net>&x;</net>";
     assert_eq!(scan(xxe.as_bytes()).verdict, Verdict::Hostile);
 }
+
+/// A text that nothing else claims, with a template's marks, is judged as one.
+#[test]
+fn a_template_in_any_text_is_judged() {
+    let text = b"Hello there,\nuser {{ ''.__class__ }}\n";
+    for name in ["", "prompt.txt", "x.bin"] {
+        assert_eq!(scan_named(name, text).verdict, Verdict::Hostile, "{name}");
+    }
+}
