@@ -26,6 +26,7 @@ pub fn check(model: &dyn Predictor, inputs: &[Tensor]) -> Result<(), String> {
     }
     if model.is_row_invariant() {
         splits_give_the_same_bytes(model, inputs, &whole)?;
+        order_changes_no_row(model, inputs, &whole)?;
     }
     threads_give_the_same_bytes(model, inputs, &whole)?;
     if model.recipe().engine.is_empty() || model.recipe().version.is_empty() {
@@ -137,6 +138,51 @@ fn splits_give_the_same_bytes(
             start = range.end;
         }
     }
+    Ok(())
+}
+
+/// Rows in reverse, and the whole batch twice over.
+fn order_changes_no_row(
+    model: &dyn Predictor,
+    inputs: &[Tensor],
+    whole: &[Tensor],
+) -> Result<(), String> {
+    let n_rows = inputs.first().map_or(0, Tensor::n_rows);
+    let reversed: Vec<usize> = (0..n_rows).rev().collect();
+    let doubled: Vec<usize> = (0..n_rows).chain(0..n_rows).collect();
+    for (what, order) in [("rows in reverse", reversed), ("the batch twice over", doubled)] {
+        let ordered = |tensors: &[Tensor]| -> Result<Vec<_>, String> {
+            tensors.iter().map(|tensor| in_order(tensor, &order)).collect()
+        };
+        equal(what, &ordered(whole)?, &predict(model, &ordered(inputs)?)?)?;
+    }
+    Ok(())
+}
+
+/// Rows of a tensor in another order.
+fn in_order(tensor: &Tensor, order: &[usize]) -> Result<Tensor, String> {
+    let rows: Result<Vec<_>, _> = order.iter().map(|row| rows_of(tensor, *row..row + 1)).collect();
+    let mut rows = rows?.into_iter();
+    let Some(first) = rows.next() else { return Ok(tensor.clone()) };
+    let mut values = first.values().clone();
+    for row in rows {
+        append(&mut values, row.values())?;
+    }
+    let mut shape = tensor.shape().to_vec();
+    shape[0] = order.len() as u64;
+    Tensor::new(tensor.name(), shape, values).map_err(|error| error.to_string())
+}
+
+fn append(into: &mut Values, more: &Values) -> Result<(), String> {
+    macro_rules! types {
+        ($($variant:ident)*) => {
+            match (into, more) {
+                $((Values::$variant(into), Values::$variant(more)) => into.extend_from_slice(more),)*
+                _ => return Err("rows of one tensor have different types".into()),
+            }
+        };
+    }
+    types!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64 Bytes);
     Ok(())
 }
 

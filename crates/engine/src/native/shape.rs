@@ -53,8 +53,8 @@ impl Shape {
             return Err(format!("shape {shape} has more than {} dimensions", limits::DIMS_MAX));
         }
         // A zero must not hide what the other extents claim.
-        let factors = shape.0.iter().map(|extent| extent.factor().max(1));
-        let count = factors.fold(Some(1_u64), |product, factor| product?.checked_mul(factor));
+        let mut factors = shape.0.iter().map(|extent| extent.factor().max(1));
+        let count = factors.try_fold(1_u64, u64::checked_mul);
         if count.is_none_or(|count| count > limits::ELEMENTS_MAX as u64) {
             let max = limits::ELEMENTS_MAX;
             return Err(format!("shape {shape} has more than {max} elements a row"));

@@ -55,7 +55,9 @@ fn tensor(value: &Value) -> Option<Tensor> {
     let number = |value: &Value| match value {
         Value::Null => f64::NAN,
         Value::String(text) => text.parse().unwrap(),
-        other => other.as_f64().unwrap(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.as_f64().unwrap()
+        }
     };
     let int = |value: &Value| value.as_i64().unwrap();
     let values = match value["datatype"].as_str()? {

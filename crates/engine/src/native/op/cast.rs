@@ -91,7 +91,6 @@ fn read<T: std::str::FromStr>(text: &[u8]) -> Result<T, Fault> {
     text.ok_or("a text is no number".into())
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "checked at load; any other type is a fault")]
 impl Kernel for Cast {
     fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
         if call.input(0)?.datatype() == self.to {

@@ -156,7 +156,6 @@ where
 }
 
 impl Kernel for MatMul {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "checked at load; any other is a fault")]
     fn run(&self, call: &mut Call<'_, '_>) -> Result<(), Fault> {
         let product = match &self.weights.values {
             Values::Fp32(weights) => {

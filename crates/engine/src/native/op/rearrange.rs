@@ -307,7 +307,7 @@ pub(crate) fn tile(node: &mut NodeContext<'_>) -> Result<Compiled, LoadError> {
             return Err(node.fault("repeating rows would mix rows"));
         }
         // Checked before anything is allocated.
-        let total = n.checked_mul(times).unwrap_or(u64::MAX);
+        let total = n.saturating_mul(times);
         node.shape(Shape::fixed(&[total]))?;
         sources[axis] = Source::Chosen(axis, (0..total).map(|at| (at % n) as usize).collect());
     }
@@ -426,7 +426,6 @@ trait Element: Sized {
 macro_rules! elements {
     ($($type:ty: $($variant:ident)|*;)*) => {
         $(impl Element for $type {
-            #[expect(clippy::wildcard_enum_match_arm, reason = "any other type is none")]
             fn of(values: &Values) -> Option<&[Self]> {
                 match values {
                     $(Values::$variant(values))|* => Some(values),

@@ -71,7 +71,7 @@ impl Vectors {
                 return Err(node.fault(format!("`kernel_params` has {n} values, not 3")));
             }
         };
-        if width == 0 || vectors.is_empty() || vectors.len() % width != 0 {
+        if width == 0 || vectors.is_empty() || !vectors.len().is_multiple_of(width) {
             let n = vectors.len();
             return Err(node.fault(format!("{n} values are not vectors of {width} columns")));
         }
@@ -276,8 +276,10 @@ impl Classifier {
             for j in i + 1..n_classes {
                 let mut sum = 0.0_f64;
                 for (line, class) in [(j - 1, i), (i, j)] {
-                    for at in self.starts[class]..self.starts[class + 1] {
-                        sum += f64::from(self.coefficients[line * n + at]) * f64::from(kernels[at]);
+                    let own = self.starts[class]..self.starts[class + 1];
+                    let coefficients = &self.coefficients[line * n..][own.clone()];
+                    for (c, kernel) in coefficients.iter().zip(&kernels[own]) {
+                        sum += f64::from(*c) * f64::from(*kernel);
                     }
                 }
                 scores.push((sum + f64::from(self.rho[scores.len()])) as f32);

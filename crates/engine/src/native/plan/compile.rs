@@ -146,21 +146,7 @@ impl<'m> Compiler<'m> {
         let model = self.model;
         let node = &model.graph.nodes[position];
         let info = find(model, position)?;
-        let mut facts = Vec::with_capacity(node.inputs.len());
-        let mut operands = Vec::with_capacity(node.inputs.len());
-        for name in &node.inputs {
-            if name.is_empty() {
-                facts.push(None);
-                operands.push(None);
-                continue;
-            }
-            let Some(known) = self.values.get(name) else {
-                let node = node_name(node, position);
-                return Err(graph_fault(format!("node `{node}` needs `{name}`, which is nowhere")));
-            };
-            facts.push(Some(&known.fact));
-            operands.push(Some(Operand { slot: known.slot, last_use: false }));
-        }
+        let (facts, operands) = self.inputs_of(node, position)?;
         let given: Vec<&Fact> = facts.iter().flatten().copied().collect();
         let constants: Option<Vec<_>> = given.iter().map(|fact| fact.constant.clone()).collect();
         let probes = PROBE_ROWS.map(|rows| probe_inputs(&given, rows, false));
@@ -205,6 +191,46 @@ impl<'m> Compiler<'m> {
             }
             return Ok(());
         }
+        step.outputs = self.outputs_of(node, outputs, probes.as_ref())?;
+        self.row_cost_ns = self.row_cost_ns.saturating_add(row_cost_ns);
+        self.classes.extend(classes.filter(|classes| !classes.is_empty()));
+        self.steps.push(step);
+        self.flow.push((info, node));
+        Ok(())
+    }
+
+    /// What is known of a node's inputs, and where they are.
+    #[expect(clippy::type_complexity, reason = "two lists, side by side")]
+    fn inputs_of(
+        &self,
+        node: &'m onnx::Node<'m>,
+        position: usize,
+    ) -> Result<(Vec<Option<&Fact>>, Vec<Option<Operand>>), LoadError> {
+        let mut facts = Vec::with_capacity(node.inputs.len());
+        let mut operands = Vec::with_capacity(node.inputs.len());
+        for name in &node.inputs {
+            if name.is_empty() {
+                facts.push(None);
+                operands.push(None);
+                continue;
+            }
+            let Some(known) = self.values.get(name) else {
+                let node = node_name(node, position);
+                return Err(graph_fault(format!("node `{node}` needs `{name}`, which is nowhere")));
+            };
+            facts.push(Some(&known.fact));
+            operands.push(Some(Operand { slot: known.slot, last_use: false }));
+        }
+        Ok((facts, operands))
+    }
+
+    /// Places for a node's outputs, whose memory is counted.
+    fn outputs_of(
+        &mut self,
+        node: &'m onnx::Node<'m>,
+        outputs: Vec<(Datatype, Shape)>,
+        probes: Option<&[Arc<Constant>; PROBE_ROWS.len()]>,
+    ) -> Result<Box<[Option<usize>]>, LoadError> {
         let mut slots = Vec::with_capacity(outputs.len());
         for (position, (datatype, shape)) in outputs.into_iter().enumerate() {
             // Counted twice: some kernels work on a copy.
@@ -217,18 +243,13 @@ impl<'m> Compiler<'m> {
             let name = node.outputs.get(position).copied().filter(|name| !name.is_empty());
             slots.push(match name {
                 Some(name) => {
-                    let probes = probes.clone();
+                    let probes = probes.cloned();
                     Some(self.insert(name, Fact { datatype, shape, constant: None, probes })?)
                 }
                 None => None,
             });
         }
-        step.outputs = slots.into_boxed_slice();
-        self.row_cost_ns = self.row_cost_ns.saturating_add(row_cost_ns);
-        self.classes.extend(classes.filter(|classes| !classes.is_empty()));
-        self.steps.push(step);
-        self.flow.push((info, node));
-        Ok(())
+        Ok(slots.into_boxed_slice())
     }
 
     /// Runs a step that depends on no input, now and never again. `constants` are its inputs, the
