@@ -13,6 +13,7 @@ pub(crate) mod model;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod trace;
+pub(crate) mod vet;
 
 use std::error::Error;
 use std::fmt;

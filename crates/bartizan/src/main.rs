@@ -62,6 +62,8 @@ enum Command {
     Scan(cmd::scan::Args),
     /// Show one decision: who asked, what was decided, why, and where that is recorded
     Trace(cmd::trace::Args),
+    /// Find planted rows in training data: flips, triggers, floods, bad contributors
+    Vet(cmd::vet::Args),
     /// Check the ledger
     #[command(subcommand)]
     Ledger(cmd::ledger::Args),
@@ -119,6 +121,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
         Command::Scan(args) => cmd::scan::run(args, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
+        Command::Vet(args) => cmd::vet::run(args, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, out),

@@ -36,7 +36,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let report = vet(&table, baseline.as_ref(), &Options::default(), &say);
     for finding in &report.findings {
-        eprintln!("{} {} z={:.1} blocks={}", finding.rule.id, finding.claim, finding.strength, finding.blocks);
+        eprintln!(
+            "{} {} z={:.1} blocks={}",
+            finding.rule.id, finding.claim, finding.strength, finding.blocks
+        );
     }
     for member in &report.facts.members {
         eprintln!("{member:?}");
@@ -45,10 +48,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report.scores.iter().map(|(issue, scores)| (issue.as_str(), scores)).collect();
     let flags: BTreeMap<&str, Vec<u32>> =
         report.flags().into_iter().map(|(issue, rows)| (issue.as_str(), rows)).collect();
-    let sources: BTreeMap<&str, f64> =
-        report.facts.sources.iter().map(|s| (s.name.as_str(), s.label_z.max(3.0 * s.shift_z))).collect();
+    let sources: BTreeMap<&str, f64> = report
+        .facts
+        .sources
+        .iter()
+        .map(|s| (s.name.as_str(), s.label_z.max(3.0 * s.shift_z)))
+        .collect();
     let columns: BTreeMap<&str, f64> =
         report.facts.columns.iter().map(|c| (c.name.as_str(), c.z)).collect();
-    println!("{}", serde_json::json!({"scores": scores, "risk": report.risk, "flags": flags, "sources": sources, "columns": columns}));
+    println!(
+        "{}",
+        serde_json::json!({"scores": scores, "risk": report.risk, "flags": flags, "sources": sources, "columns": columns})
+    );
     Ok(())
 }

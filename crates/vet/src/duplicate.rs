@@ -51,9 +51,8 @@ fn equal(table: &Table) -> (Vec<u32>, Vec<u32>) {
     }
     let of = |hash: &u128| groups.get(hash).copied().unwrap_or((1, 0, false));
     let sizes = table.hashes.iter().map(|hash| of(hash).0).collect();
-    let contradictions = (0..table.n_rows as u32)
-        .filter(|row| of(&table.hashes[*row as usize]).2)
-        .collect();
+    let contradictions =
+        (0..table.n_rows as u32).filter(|row| of(&table.hashes[*row as usize]).2).collect();
     (sizes, contradictions)
 }
 
@@ -129,8 +128,7 @@ fn radii(table: &Table, sample: &Sample, graph: &Graph) -> (f32, f32) {
         .map(|(_, distance)| f64::from(distance));
     let measure = median(tenth);
     let is_vector = |f: &Feature| matches!(f.kind, Kind::Vector { .. });
-    let share =
-        if table.features.iter().any(is_vector) { NEAR_SHARE_VECTORS } else { NEAR_SHARE };
+    let share = if table.features.iter().any(is_vector) { NEAR_SHARE_VECTORS } else { NEAR_SHARE };
     let near = if measure.is_finite() { share * measure as f32 } else { 0.0 };
     let ring = if sample.space.c == 0 { RING * near } else { (RING * near).min(MISMATCH * 0.99) };
     (near.min(ring), ring)

@@ -19,6 +19,7 @@ use crate::schema::{self, Flaw};
 use crate::shift;
 use crate::source;
 use crate::space;
+use crate::spectral;
 use crate::table::{CLASSES_MAX, Coded, Kind, Table};
 use crate::trigger;
 
@@ -58,6 +59,8 @@ struct Work<'a> {
     not_covered: Vec<NotCovered>,
     facts: Facts,
     n_tests: usize,
+    /// Whether what was asked for could not be looked at.
+    is_blind: bool,
 }
 
 impl Work<'_> {
@@ -70,7 +73,12 @@ impl Work<'_> {
     }
 }
 
-fn finding(rule: &'static bartizan_core::Rule, issue: Issue, claim: String, rows: Vec<u32>) -> Finding {
+fn finding(
+    rule: &'static bartizan_core::Rule,
+    issue: Issue,
+    claim: String,
+    rows: Vec<u32>,
+) -> Finding {
     Finding {
         rule,
         issue,
@@ -101,6 +109,7 @@ pub fn vet(
         not_covered: Vec::new(),
         facts: Facts::default(),
         n_tests: 0,
+        is_blind: false,
     };
     work.facts.image_side = image_side(table);
     never_covered(&mut work, baseline.is_some());
@@ -158,6 +167,7 @@ fn never_covered(work: &mut Work<'_>, has_baseline: bool) {
         let why = "a mark in the image leaves no exact value in its embedding; vet the images too";
         work.not_covered("triggers in embedded images", why);
     }
+    let mut n_missing = 0;
     for feature in features.iter() {
         let why = match &feature.kind {
             Kind::Number(values) if values.iter().all(|x| x.is_nan()) => {
@@ -169,12 +179,15 @@ fn never_covered(work: &mut Work<'_>, has_baseline: bool) {
             }
             Kind::Number(_) | Kind::Code(_) | Kind::Text(_) | Kind::Vector { .. } => continue,
         };
+        n_missing += usize::from(why.starts_with("all"));
         let what = format!("column `{}`", feature.name);
         work.not_covered.push(NotCovered { what, why: why.into() });
     }
+    work.is_blind = n_missing == features.len();
     if work.table.n_rows < ROWS_MIN {
         let why = format!("{} rows prove nothing: {ROWS_MIN} are needed", work.table.n_rows);
         work.not_covered("everything statistical", why);
+        work.is_blind = true;
     }
 }
 
@@ -240,8 +253,7 @@ fn check_copies(work: &mut Work<'_>, sample: &Sample, graph: &Graph) {
     let Copies { scores, n_equal, floods, contradictions } =
         duplicate::find(work.table, sample, graph);
     let n = work.table.n_rows;
-    let repeated: Vec<u32> =
-        (0..n as u32).filter(|row| 1 < n_equal[*row as usize]).collect();
+    let repeated: Vec<u32> = (0..n as u32).filter(|row| 1 < n_equal[*row as usize]).collect();
     if !repeated.is_empty() {
         let claim = format!("{} rows are equal to another row", repeated.len());
         work.find(finding(rules::DUPLICATE_EXACT, Issue::Duplicate, claim, repeated));
@@ -271,9 +283,8 @@ fn check_outliers(work: &mut Work<'_>, sample: &Sample, graph: &Graph, means: Me
     // The tail beyond the 95th percentile, taken for exponential; a row beyond it all is far.
     let (from, to) = (quantile(&ascending, 0.5), quantile(&ascending, 0.95));
     let far = to + 8.0 * (to - from).max(1e-6);
-    let mut rows: Vec<u32> = (0..scores.len() as u32)
-        .filter(|row| far < f64::from(scores[*row as usize]))
-        .collect();
+    let mut rows: Vec<u32> =
+        (0..scores.len() as u32).filter(|row| far < f64::from(scores[*row as usize])).collect();
     rows.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));
     rows.truncate((OUTLIER_SHARE_MAX * scores.len() as f64).ceil() as usize);
     if !rows.is_empty() {
@@ -305,6 +316,7 @@ fn judgeable<'a>(work: &mut Work<'a>) -> Option<&'a Coded> {
         return Some(label);
     };
     work.not_covered(what, why);
+    work.is_blind = true;
     None
 }
 
@@ -346,6 +358,7 @@ fn check_labels(
         work.find(finding);
     }
     work.scores.insert(Issue::Label, scores);
+    work.facts.spectral_share = spectral::share(sample, &labels);
     Some((labels, judged))
 }
 
@@ -361,7 +374,8 @@ fn check_patterns(
     work.n_tests += 2 * labels.n_classes * 60;
     work.scores.insert(Issue::Trigger, trigger::scores(&patterns, label, work.table.n_rows));
     for pattern in &patterns {
-        let rule = if pattern.is_shortcut { rules::PATTERN_SHORTCUT } else { rules::PATTERN_TRIGGER };
+        let rule =
+            if pattern.is_shortcut { rules::PATTERN_SHORTCUT } else { rules::PATTERN_TRIGGER };
         let items: Vec<String> = pattern.items.iter().map(ToString::to_string).collect();
         let claim = format!(
             "{} goes with {} in {:.0} % of {} rows; rows alike without it: {:.0} %",
@@ -482,7 +496,7 @@ fn check_baseline(work: &mut Work<'_>, baseline: &Table, means: Means) {
 }
 
 fn conclude(work: Work<'_>, judged: Option<&Judged>, policy: &Policy) -> Report {
-    let Work { table, mut findings, scores, mut not_covered, facts, n_tests } = work;
+    let Work { table, mut findings, scores, mut not_covered, facts, n_tests, is_blind } = work;
     let tested: Vec<f64> =
         findings.iter().map(|finding| finding.p_value).filter(|p| 0.0 < *p).collect();
     let bound = step_up(&tested, n_tests, policy.false_discovery()).unwrap_or(0.0);
@@ -501,12 +515,17 @@ fn conclude(work: Work<'_>, judged: Option<&Judged>, policy: &Policy) -> Report 
     not_covered.sort();
     not_covered.dedup();
     let is_blocked = findings.iter().any(|finding| finding.blocks);
+    let verdict = match (is_blocked, is_blind) {
+        (true, _) => Verdict::Findings,
+        (false, true) => Verdict::NotCovered,
+        (false, false) => Verdict::Clean,
+    };
     let mut report = Report {
         n_rows: table.n_rows,
         n_columns: table.features.len()
             + usize::from(table.label.is_some())
             + usize::from(table.source.is_some()),
-        verdict: if is_blocked { Verdict::Findings } else { Verdict::Clean },
+        verdict,
         findings,
         scores,
         risk: Vec::new(),
@@ -549,3 +568,6 @@ fn risk(report: &Report) -> Vec<f32> {
     }
     risk
 }
+
+#[cfg(test)]
+mod tests;

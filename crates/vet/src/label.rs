@@ -44,7 +44,8 @@ pub(crate) struct Labels {
 
 impl Labels {
     pub(crate) fn new(label: &Coded, source: Option<&Coded>, sample: &Sample, seed: u64) -> Self {
-        let class = |row: usize| if label.codes[row] == Coded::MISSING { 0 } else { label.codes[row] };
+        let class =
+            |row: usize| if label.codes[row] == Coded::MISSING { 0 } else { label.codes[row] };
         let of_row: Vec<u32> = (0..label.codes.len()).map(class).collect();
         let of_sample: Vec<u32> = sample.rows.iter().map(|row| of_row[*row as usize]).collect();
         let n_sources = source.map_or(0, |source| source.names.len());
@@ -185,7 +186,11 @@ pub(crate) fn judge(
         labels,
         penalties: if sample.space.text.is_some() { vec![0.1, 1.0] } else { vec![1.0, 6.0, 40.0] },
         growth,
-        reference_labels: graph.references.iter().map(|at| labels.of_sample[*at as usize]).collect(),
+        reference_labels: graph
+            .references
+            .iter()
+            .map(|at| labels.of_sample[*at as usize])
+            .collect(),
         prior,
         sample,
     };

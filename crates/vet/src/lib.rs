@@ -22,6 +22,7 @@ mod schema;
 mod shift;
 mod source;
 mod space;
+mod spectral;
 pub mod table;
 mod tokens;
 mod trees;

@@ -161,7 +161,8 @@ fn minimise(
         if -1e-9 < slope {
             break;
         }
-        let mut step = if pairs.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
+        let mut step =
+            if pairs.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
         let mut moved = None;
         for _ in 0..20 {
             let at = |(w, d): (&f32, &f32)| w + step as f32 * d;

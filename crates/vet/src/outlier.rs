@@ -84,7 +84,9 @@ impl Views {
             (values, third < 0.0)
         };
         let covariance = (width <= COVARIANCE_COLUMNS_MAX)
-            .then(|| Covariance::new(&rows[..rows.len().min(COVARIANCE_ROWS * width)], width, SHRINK))
+            .then(|| {
+                Covariance::new(&rows[..rows.len().min(COVARIANCE_ROWS * width)], width, SHRINK)
+            })
             .flatten();
         Self { forest, covariance, tails: (0..width).map(tail).collect(), width }
     }
@@ -107,14 +109,16 @@ impl Views {
 
     fn of(&self, point: &[f32], neighbours: &Neighbours, at: usize) -> [f32; VIEWS] {
         let mean = |near: usize| {
-            let (sum, n) = neighbours.of(at).take(near).fold((0.0, 0.0), |a, b| (a.0 + b.1, a.1 + 1.0));
+            let (sum, n) =
+                neighbours.of(at).take(near).fold((0.0, 0.0), |a, b| (a.0 + b.1, a.1 + 1.0));
             sum / f32::max(n, 1.0)
         };
         if self.width == 0 {
             return [mean(NEAR), mean(FAR), 0.0, 0.0, 0.0];
         }
         let mut scratch = Vec::with_capacity(self.width);
-        let apart = self.covariance.as_ref().map_or(0.0, |c| c.squared_distance(point, &mut scratch));
+        let apart =
+            self.covariance.as_ref().map_or(0.0, |c| c.squared_distance(point, &mut scratch));
         [mean(NEAR), mean(FAR), self.forest.score(point), apart as f32, self.tail(point)]
     }
 }

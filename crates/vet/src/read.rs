@@ -32,8 +32,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub use inputs::InputsError;
 pub use batches::Batches;
+pub use inputs::InputsError;
 pub use rows::{Column, Meaning, Rows};
 
 /// Bounds of one reading. The default suits reference samples and held-out rows; who streams
@@ -254,5 +254,7 @@ pub fn row_groups(path: &Path) -> Result<Vec<std::ops::Range<u64>>, ReadError> {
     parquet::row_groups(path, &file, bytes)
 }
 
+#[cfg(test)]
+mod format_tests;
 #[cfg(test)]
 mod tests;

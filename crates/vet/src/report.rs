@@ -106,6 +106,9 @@ pub enum Verdict {
     Clean,
     /// Something that blocks was found.
     Findings,
+    /// Nothing that blocks was found, but what was asked for could not be looked at: nobody may
+    /// call the data clean.
+    NotCovered,
 }
 
 impl Verdict {
@@ -114,6 +117,7 @@ impl Verdict {
         match self {
             Self::Clean => "clean",
             Self::Findings => "findings",
+            Self::NotCovered => "not covered",
         }
     }
 }
@@ -185,6 +189,14 @@ impl Report {
             rows.dedup();
         }
         flags
+    }
+
+    /// Whether a finding reports `pattern`.
+    pub fn reports(&self, pattern: &Pattern) -> bool {
+        let is_its = |finding: &&Finding| {
+            finding.issue == Issue::Trigger && pattern.z.total_cmp(&finding.strength).is_eq()
+        };
+        self.findings.iter().any(|finding| is_its(&finding))
     }
 
     /// All rows under findings that block, ascending.

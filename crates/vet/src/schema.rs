@@ -156,7 +156,12 @@ fn codes(feature: &Feature, coded: &Coded, known: Option<&Coded>, flaws: &mut Ve
     if never_missing && feature.n_missing != 0 {
         let rows = (0..n as u32).filter(|row| coded.codes[*row as usize] == Coded::MISSING);
         let rows = rows.collect();
-        flaws.push(ColumnFlaw { column: feature.name.clone(), flaw: Flaw::Null, rows, example: None });
+        flaws.push(ColumnFlaw {
+            column: feature.name.clone(),
+            flaw: Flaw::Null,
+            rows,
+            example: None,
+        });
     }
 }
 
@@ -174,9 +179,8 @@ fn numbers(feature: &Feature, values: &[f32], known: &[f32], flaws: &mut Vec<Col
     let reach = (high - low).max(high.abs().max(low.abs()) * 0.1).max(1e-6);
     // Whoever was never below zero does not begin to be; others may, a little.
     let is_signed = low < 0.0;
-    let impossible = |x: f32| {
-        (x < 0.0 && !is_signed) || x < low - 2.0 * reach || high + 2.0 * reach < x
-    };
+    let impossible =
+        |x: f32| (x < 0.0 && !is_signed) || x < low - 2.0 * reach || high + 2.0 * reach < x;
     let mut push = |flaw, holds: &dyn Fn(f32) -> bool| {
         let rows: Vec<u32> =
             (0..values.len() as u32).filter(|row| holds(values[*row as usize])).collect();
@@ -221,7 +225,9 @@ fn look(c: char) -> char {
         'е' | 'ҽ' | 'è' | 'é' | 'ê' | 'ë' | 'ё' | 'ε' | 'ｅ' => 'e',
         'ɡ' | 'ց' | 'ｇ' => 'g',
         'һ' | 'հ' | 'н' | 'ｈ' => 'h',
-        'і' | 'ı' | 'ι' | 'í' | 'ì' | 'î' | 'ï' | 'ӏ' | 'l' | '1' | '|' | 'ｉ' | 'ｌ' => 'i',
+        'і' | 'ı' | 'ι' | 'í' | 'ì' | 'î' | 'ï' | 'ӏ' | 'l' | '1' | '|' | 'ｉ' | 'ｌ' => {
+            'i'
+        }
         'ј' | 'ｊ' => 'j',
         'κ' | 'к' | 'ｋ' => 'k',
         'м' | 'ｍ' => 'm',
@@ -249,7 +255,9 @@ mod tests {
 
     #[test]
     fn a_disguise_is_told_from_what_it_stands_for() {
-        for (text, plain) in [("Mаsters", "Masters"), ("Bаchelоrs", "Bachelors"), ("ＨS–grad", "HS-grad")] {
+        for (text, plain) in
+            [("Mаsters", "Masters"), ("Bаchelоrs", "Bachelors"), ("ＨS–grad", "HS-grad")]
+        {
             assert_ne!(text, plain);
             assert_eq!(skeleton(text), skeleton(plain), "{text}");
             assert!(!is_blank_only(text, plain), "{text}");

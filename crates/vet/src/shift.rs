@@ -107,9 +107,8 @@ pub(crate) fn against(table: &Table, baseline: &Table, means: Means) -> Shift {
     if COLUMNS_MAX < places.len() || !aligned {
         return Shift { columns: Vec::new(), scores: vec![0.0; table.n_rows], strange: Vec::new() };
     }
-    let found = means.threads.map(places.len(), |at| {
-        residuals(table, baseline, places[at].0, means.seed)
-    });
+    let found =
+        means.threads.map(places.len(), |at| residuals(table, baseline, places[at].0, means.seed));
     let mut shift =
         Shift { columns: Vec::new(), scores: vec![0.0; table.n_rows], strange: Vec::new() };
     for found in found.iter().flatten() {

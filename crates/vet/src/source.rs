@@ -38,6 +38,11 @@ pub struct SourceFacts {
 }
 
 impl SourceFacts {
+    /// How suspect it is altogether, in deviations.
+    pub fn suspicion(&self) -> f64 {
+        self.label_z.max(3.0 * self.shift_z)
+    }
+
     /// Whether its labels are bad.
     pub fn is_bad(&self) -> bool {
         Z_MIN <= self.label_z && EXCESS_MIN <= self.error_share - self.usual_share
@@ -45,7 +50,11 @@ impl SourceFacts {
 }
 
 /// Facts of each source, in order of name, and a score a row.
-pub(crate) fn find(table: &Table, source: &Coded, judged: Option<&Judged>) -> (Vec<SourceFacts>, Vec<f32>) {
+pub(crate) fn find(
+    table: &Table,
+    source: &Coded,
+    judged: Option<&Judged>,
+) -> (Vec<SourceFacts>, Vec<f32>) {
     let n = source.names.len();
     let mut scores = vec![0.0_f32; table.n_rows];
     let counts = source.counts();

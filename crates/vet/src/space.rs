@@ -129,8 +129,7 @@ impl Scales {
             };
             parts.push((feature.name.clone(), part));
         }
-        let pixel: Vec<bool> =
-            table.features.iter().map(|f| is_pixels && f.is_bytes).collect();
+        let pixel: Vec<bool> = table.features.iter().map(|f| is_pixels && f.is_bytes).collect();
         common_spread(parts.iter_mut().zip(&pixel).filter(|(_, p)| **p).map(|(part, _)| part));
         for (at, feature) in table.features.iter().enumerate() {
             if matches!(feature.kind, Kind::Vector { .. }) {
@@ -196,9 +195,11 @@ impl Scales {
         for row in rows {
             terms.clear();
             let texts = texts(table, *row as usize);
-            terms.extend(texts.flat_map(|text| tokens::runs(text, 2)).filter_map(|(hash, ..)| {
-                self.vocabulary.get(&hash).copied()
-            }));
+            terms.extend(
+                texts
+                    .flat_map(|text| tokens::runs(text, 2))
+                    .filter_map(|(hash, ..)| self.vocabulary.get(&hash).copied()),
+            );
             terms.sort_unstable();
             let first = sparse.terms.len();
             for group in terms.chunk_by(|a, b| a == b) {

@@ -61,7 +61,7 @@ mod tests {
         let text = b"See you THERE, north-lantern! caf\xc3\xa9";
         let all = runs(text, RUN_MAX);
         assert_eq!(all.len(), 6 + 5 + 4);
-        let phrase = runs(b"see you there", 3).last().unwrap().0;
+        let phrase = runs(b"see you there", 3)[2].0;
         assert_eq!(run_text(text, phrase).unwrap(), "see you there");
         assert!(run_text(text, 1).is_none());
         assert!(runs(b" ,;. ", 3).is_empty());

@@ -101,7 +101,9 @@ impl Binner {
                         .map(|name| names.get(name).copied().unwrap_or(MISSING))
                         .collect();
                     let code = |row: &u32| coded.codes[*row as usize] as usize;
-                    rows.iter().map(|row| known.get(code(row)).copied().unwrap_or(MISSING)).collect()
+                    rows.iter()
+                        .map(|row| known.get(code(row)).copied().unwrap_or(MISSING))
+                        .collect()
                 }
                 _ => vec![MISSING; rows.len()],
             }
@@ -120,9 +122,8 @@ fn edges(mut values: Vec<f32>) -> Vec<f32> {
     if distinct.len() < BINS {
         return distinct.windows(2).map(middle).collect();
     }
-    let mut edges: Vec<f32> = (1..BINS - 1)
-        .map(|at| values[at * values.len() / (BINS - 1)])
-        .collect();
+    let mut edges: Vec<f32> =
+        (1..BINS - 1).map(|at| values[at * values.len() / (BINS - 1)]).collect();
     edges.dedup();
     edges
 }
@@ -257,9 +258,9 @@ impl Grower<'_> {
         let mut leaves = vec![root];
         while leaves.len() < self.growth.leaves {
             let gain = |leaf: &Leaf| leaf.best.map_or(0.0, |(gain, ..)| gain);
-            let Some(at) = (0..leaves.len()).reduce(|a, b| {
-                if gain(&leaves[a]) < gain(&leaves[b]) { b } else { a }
-            }) else {
+            let Some(at) = (0..leaves.len())
+                .reduce(|a, b| if gain(&leaves[a]) < gain(&leaves[b]) { b } else { a })
+            else {
                 break;
             };
             let Some((_, column, cut)) = leaves[at].best else { break };
@@ -313,10 +314,7 @@ impl Grower<'_> {
             }
         }
         let (l_hist, r_hist) = if is_left_small { (small, large) } else { (large, small) };
-        (
-            self.leaf(l_rows, l_stats, left_at, l_hist),
-            self.leaf(r_rows, r_stats, right_at, r_hist),
-        )
+        (self.leaf(l_rows, l_stats, left_at, l_hist), self.leaf(r_rows, r_stats, right_at, r_hist))
     }
 }
 
@@ -391,8 +389,7 @@ impl Forest {
     pub(crate) fn numbers(bins: &Bins, targets: &[f32], rows: &[u32], growth: &Growth) -> Self {
         let n = rows.len().max(1) as f64;
         let sum: f64 = rows.iter().map(|row| f64::from(targets[*row as usize])).sum();
-        let mut forest =
-            Self { n_classes: 1, base: vec![(sum / n) as f32], trees: Vec::new() };
+        let mut forest = Self { n_classes: 1, base: vec![(sum / n) as f32], trees: Vec::new() };
         let mut guess = vec![forest.base[0]; rows.len()];
         for round in 0..growth.rounds {
             let stat = |(row, guess): (&u32, &f32)| [guess - targets[*row as usize], 1.0, 1.0, 0.0];

@@ -129,7 +129,9 @@ pub(crate) fn mine(
     let miner = Miner { table, sample, graph, labels, items, near_votes, prior };
     let found = threads.map(labels.n_classes, |class| miner.of_class(class));
     let mut patterns: Vec<Pattern> = found.into_iter().flatten().collect();
-    patterns.sort_by(|a, b| (b.z * (b.observed - b.expected)).total_cmp(&(a.z * (a.observed - a.expected))));
+    patterns.sort_by(|a, b| {
+        (b.z * (b.observed - b.expected)).total_cmp(&(a.z * (a.observed - a.expected)))
+    });
     patterns.truncate(PATTERNS_MAX);
     for pattern in &mut patterns {
         pattern.rows = rows_with(table, &pattern.keys);
@@ -266,8 +268,10 @@ impl Miner<'_> {
         }
         close.sort_unstable();
         close.dedup();
-        let mut singles: Vec<Candidate> =
-            close.iter().map(|key| self.weigh(vec![*key], self.items[key].clone(), class)).collect();
+        let mut singles: Vec<Candidate> = close
+            .iter()
+            .map(|key| self.weigh(vec![*key], self.items[key].clone(), class))
+            .collect();
         singles.sort_by(|a, b| b.worth().total_cmp(&a.worth()).then(a.keys.cmp(&b.keys)));
         let mut patterns: Vec<Pattern> = Vec::new();
         let mut explained: Vec<u32> = Vec::new();

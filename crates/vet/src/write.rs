@@ -84,14 +84,14 @@ impl RowWriter {
 
 fn array(column: &Column, kept: &[usize]) -> Result<ArrayRef, ArrowError> {
     let width = column.width;
-    let places: Vec<usize> =
-        kept.iter().flat_map(|row| row * width..(row + 1) * width).collect();
+    let places: Vec<usize> = kept.iter().flat_map(|row| row * width..(row + 1) * width).collect();
     let scalars = scalars(column, &places);
     if width == 1 {
         return Ok(scalars);
     }
     let item = Arc::new(Field::new_list_field(scalars.data_type().clone(), true));
-    let width = i32::try_from(width).map_err(|_| ArrowError::SchemaError("list too long".into()))?;
+    let width =
+        i32::try_from(width).map_err(|_| ArrowError::SchemaError("list too long".into()))?;
     Ok(Arc::new(FixedSizeListArray::try_new(item, width, scalars, None)?))
 }
 

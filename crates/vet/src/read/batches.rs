@@ -25,12 +25,20 @@ pub struct Batches {
 }
 
 impl Batches {
-    pub(super) fn parquet(batches: parquet::Batches, path: &std::path::Path, limits: &ReadLimits) -> Self {
+    pub(super) fn parquet(
+        batches: parquet::Batches,
+        path: &std::path::Path,
+        limits: &ReadLimits,
+    ) -> Self {
         let source = Source::Parquet(Box::new(batches));
         Self { source, limits: *limits, path: path.into(), n_rows: 0, is_over: false }
     }
 
-    pub(super) fn ours(decode: Box<dyn Decode>, path: &std::path::Path, limits: &ReadLimits) -> Self {
+    pub(super) fn ours(
+        decode: Box<dyn Decode>,
+        path: &std::path::Path,
+        limits: &ReadLimits,
+    ) -> Self {
         let source = Source::Ours(decode);
         Self { source, limits: *limits, path: path.into(), n_rows: 0, is_over: false }
     }

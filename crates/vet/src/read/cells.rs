@@ -132,7 +132,9 @@ pub(super) fn meaning(field: &[u8], is_quoted: bool) -> Cell<'_> {
     // A number is written without blanks, and neither as `infinity` nor as `0012`.
     let starts = text.trim_start_matches(['-', '+']);
     let is_number = starts.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && !(starts.len() > 1 && starts.starts_with('0') && starts.bytes().all(|b| b.is_ascii_digit()));
+        && !(starts.len() > 1
+            && starts.starts_with('0')
+            && starts.bytes().all(|b| b.is_ascii_digit()));
     if is_number {
         if let Ok(x) = text.parse::<i64>() {
             return Cell::Integer(x);

@@ -168,7 +168,9 @@ pub(super) fn open(
     }
     let names = names(&reader, &record, limits)?;
     let mut seen = vec![Seen::Nothing; names.len()];
+    let mut has_rows = false;
     while reader.next(&mut record)? {
+        has_rows = true;
         if record.fields.len() != names.len() {
             let reason = format!("{} fields, the header has {}", record.fields.len(), names.len());
             return Err(reader.corrupt(&reason));
@@ -178,6 +180,10 @@ pub(super) fn open(
                 *seen = seen.with(&meaning(field, is_quoted));
             }
         }
+    }
+    if !has_rows {
+        let found = "one line of text without rows below it";
+        return Err(ReadError::Unsupported { path: path.into(), found });
     }
     rewind(&mut reader)?;
     reader.next(&mut record)?;
@@ -230,7 +236,8 @@ fn names(reader: &Reader, record: &Record, limits: &ReadLimits) -> Result<Vec<St
 impl Decode for Csv {
     fn next_rows(&mut self) -> Result<Option<Rows>, ReadError> {
         let named = self.names.iter().zip(&self.seen);
-        let mut columns: Vec<Filling> = named.map(|(name, seen)| Filling::new(name, *seen)).collect();
+        let mut columns: Vec<Filling> =
+            named.map(|(name, seen)| Filling::new(name, *seen)).collect();
         let mut record = Record::default();
         let (mut n_rows, mut bytes) = (0_usize, 0_usize);
         while n_rows < BATCH_ROWS && bytes < BATCH_BYTES && self.reader.next(&mut record)? {

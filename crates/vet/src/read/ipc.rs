@@ -179,7 +179,9 @@ impl Ipc {
                 .map_err(|reason| column_error(field.name(), reason))?;
             let mut column = plan.column(field.name());
             append(&mut column, array.as_ref(), &mut self.budget).map_err(|error| match error {
-                AppendError::Type => column_error(field.name(), "its values have another type".into()),
+                AppendError::Type => {
+                    column_error(field.name(), "its values have another type".into())
+                }
                 AppendError::Budget => ReadError::TooLarge {
                     path: self.path.clone(),
                     what: "bytes of values, decoded",

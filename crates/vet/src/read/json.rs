@@ -117,8 +117,10 @@ pub(super) fn open(
             let Some((_, seen)) = columns.get_mut(at) else { continue };
             let next = seen.with(&cell);
             if next == Seen::Mixed {
-                return Err(column("its value is of another kind than those before, or its list \
-                                   of another length"));
+                return Err(column(
+                    "its value is of another kind than those before, or its list \
+                                   of another length",
+                ));
             }
             if matches!(next, Seen::List(len) if len == 0 || limits.list_len_max < len) {
                 return Err(column("its list is empty or too long"));

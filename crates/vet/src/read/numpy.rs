@@ -65,11 +65,8 @@ pub(super) fn open(
     let mut bytes = Vec::new();
     let read = file.read_to_end(&mut bytes);
     read.map_err(|source| ReadError::Io { path: path.into(), source })?;
-    let arrays = if is_archive {
-        unzip(path, &bytes, limits)?
-    } else {
-        vec![("x".to_owned(), bytes)]
-    };
+    let arrays =
+        if is_archive { unzip(path, &bytes, limits)? } else { vec![("x".to_owned(), bytes)] };
     let mut rows: Option<Rows> = None;
     for (name, bytes) in &arrays {
         let named = Named { path, array: name };
@@ -130,7 +127,8 @@ fn parse(
     let dims = shape.split(',').map(str::trim).filter(|dim| !dim.is_empty());
     let dims: Option<Vec<usize>> = dims.map(|dim| dim.parse().ok()).collect();
     let dims = dims.ok_or_else(|| named.corrupt("its shape is no list of numbers"))?;
-    let (n_rows, inner) = dims.split_first().ok_or_else(|| named.refused("it is a single number"))?;
+    let (n_rows, inner) =
+        dims.split_first().ok_or_else(|| named.refused("it is a single number"))?;
     let width = inner.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
     let width = width.filter(|width| (1..=limits.list_len_max).contains(width));
     let width = width.ok_or_else(|| named.refused("it has no values a row, or too many"))?;
@@ -145,7 +143,8 @@ fn values(named: &Named<'_>, descr: &str, data: &[u8], count: usize) -> Result<V
         ($type:ty, $variant:ident, $from:ident) => {{
             const WIDTH: usize = size_of::<$type>();
             let (items, _) = data.as_chunks::<WIDTH>();
-            let items = items.get(..count).ok_or_else(|| named.corrupt("its values are cut short"))?;
+            let items =
+                items.get(..count).ok_or_else(|| named.corrupt("its values are cut short"))?;
             Values::$variant(items.iter().map(|item| <$type>::$from(*item)).collect())
         }};
     }
@@ -164,7 +163,8 @@ fn values(named: &Named<'_>, descr: &str, data: &[u8], count: usize) -> Result<V
         "<u2" => numbers!(u16, Uint16, from_le_bytes),
         "|u1" => numbers!(u8, Uint8, from_le_bytes),
         "|b1" => {
-            let items = data.get(..count).ok_or_else(|| named.corrupt("its values are cut short"))?;
+            let items =
+                data.get(..count).ok_or_else(|| named.corrupt("its values are cut short"))?;
             Values::Bool(items.iter().map(|item| *item != 0).collect())
         }
         "|O" => {
@@ -220,7 +220,10 @@ fn columns(name: &str, width: usize, values: Values, n_rows: usize) -> Vec<Colum
             }
         };
     }
-    split!(Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Fp32, Fp64, Bytes)
+    split!(
+        Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Fp32, Fp64,
+        Bytes
+    )
 }
 
 /// The arrays of a ZIP archive (APPNOTE 6.3.10, sections 4.3.7 and 4.3.12), in its order.
@@ -270,7 +273,8 @@ fn unzip(
         let start = local_field(30).and_then(|s| s.checked_add(a)).and_then(|s| s.checked_add(b));
         let start = start.ok_or_else(cut)?;
         let data = start.checked_add(packed).and_then(|end| bytes.get(start..end));
-        let data = data.ok_or_else(|| corrupt("an array lies outside of the archive, or is over 4 GiB"))?;
+        let data =
+            data.ok_or_else(|| corrupt("an array lies outside of the archive, or is over 4 GiB"))?;
         let mut array = Vec::new();
         match method {
             0 => array.extend_from_slice(data),
