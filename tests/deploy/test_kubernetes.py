@@ -81,3 +81,25 @@ def test_a_pod_is_locked_down(manifests):
     service = yaml.safe_load((manifests / "service.yaml").read_text())
     annotations = service["metadata"]["annotations"]
     assert annotations["service.beta.kubernetes.io/azure-load-balancer-internal"] == "true"
+
+
+def test_the_validators_catch_what_they_should(manifests, tmp_path):
+    """A misspelt field and a value of another kind fail, a privileged pod is found."""
+    tool = pathlib.Path(sys.executable).with_name("kubernetes-validate")
+    service = yaml.safe_load((manifests / "service.yaml").read_text())
+    service["spec"]["ports"][0]["targetPrt"] = 8443
+    (tmp_path / "service.yaml").write_text(yaml.safe_dump(service))
+    done = subprocess.run([tool, "--strict", tmp_path / "service.yaml"], capture_output=True)
+    assert done.returncode != 0
+    stateful = yaml.safe_load((manifests / "stateful-set.yaml").read_text())
+    container = stateful["spec"]["template"]["spec"]["containers"][0]
+    container["securityContext"]["privileged"] = True
+    (tmp_path / "set.yaml").write_text(yaml.safe_dump(stateful))
+    checkov = pathlib.Path(sys.executable).with_name("checkov")
+    done = subprocess.run(
+        [sys.executable, checkov, "-f", tmp_path / "set.yaml", "--framework", "kubernetes",
+         "-o", "json", "--quiet", "--compact", "--skip-download"],
+        capture_output=True, text=True,
+    )
+    failed = {check["check_id"] for check in json.loads(done.stdout)["results"]["failed_checks"]}
+    assert "CKV_K8S_16" in failed, failed

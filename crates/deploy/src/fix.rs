@@ -27,6 +27,10 @@ use crate::rules::Level;
 /// Most repairs in one run of [`repair`]: each removes a finding.
 const ROUNDS_MAX: usize = 500;
 
+/// Most candidates that one run tries, each a check of the whole plan: a plan that is wrong
+/// everywhere gets its first repairs and ends in time.
+const TRIALS_MAX: usize = 4_000;
+
 /// A repair.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fix {
@@ -52,8 +56,9 @@ pub struct Repaired {
 /// Proposes a repair for each finding of a report on `plan`. About a millisecond a finding.
 pub fn propose(plan: &Plan, report: &mut Report) {
     let before = keys(&report.findings);
+    let mut n_left = TRIALS_MAX;
     for finding in &mut report.findings {
-        finding.fix = repaired(plan, &before, finding, Reach::All)
+        finding.fix = repaired(plan, &before, finding, Reach::All, &mut n_left)
             .map(|(summary, after)| Fix { summary, edits: edit::between(plan, &after) });
     }
 }
@@ -80,13 +85,14 @@ pub(crate) fn settle(plan: &Plan) -> (Plan, Vec<String>) {
 fn run(plan: &Plan, level: Level, reach: Reach) -> (Plan, Vec<String>) {
     let mut plan = plan.clone();
     let mut lines = Vec::new();
+    let mut n_left = TRIALS_MAX;
     for _ in 0..ROUNDS_MAX {
         let mut findings = check_plan(&plan).findings;
         let before = keys(&findings);
         findings.sort_by_key(|finding| finding.rule.level);
         let repairable = findings.iter().filter(|finding| finding.rule.level <= level);
         let step = repairable.into_iter().find_map(|finding| {
-            let (summary, after) = repaired(&plan, &before, finding, reach)?;
+            let (summary, after) = repaired(&plan, &before, finding, reach, &mut n_left)?;
             Some((format!("{}: {summary}", finding.rule.id), after))
         });
         let Some((line, after)) = step else { break };
@@ -109,16 +115,21 @@ fn repaired(
     before: &BTreeSet<Key>,
     finding: &Finding,
     reach: Reach,
+    n_left: &mut usize,
 ) -> Option<(String, Plan)> {
     let rule = finding.rule.id;
-    candidate::of(plan, finding, reach).find(|(_, after)| {
-        let left = keys(&check_plan(after).findings);
-        // Paths move when lists change: a rule that had n findings may not have more.
-        let n_of = |keys: &BTreeSet<Key>, id: &str| keys.iter().filter(|key| key.0 == id).count();
-        let adds_none = left
-            .iter()
-            .all(|key| before.contains(key) || n_of(&left, key.0) <= n_of(before, key.0));
-        let shrinks = n_of(&left, rule) < n_of(before, rule);
-        shrinks && adds_none && left.len() < before.len()
-    })
+    let drafts = candidate::of(plan, finding, reach);
+    drafts.take_while(|_| n_left.checked_sub(1).map(|left| *n_left = left).is_some()).find(
+        |(_, after)| {
+            let left = keys(&check_plan(after).findings);
+            // Paths move when lists change: a rule that had n findings may not have more.
+            let n_of =
+                |keys: &BTreeSet<Key>, id: &str| keys.iter().filter(|key| key.0 == id).count();
+            let adds_none = left
+                .iter()
+                .all(|key| before.contains(key) || n_of(&left, key.0) <= n_of(before, key.0));
+            let shrinks = n_of(&left, rule) < n_of(before, rule);
+            shrinks && adds_none && left.len() < before.len()
+        },
+    )
 }

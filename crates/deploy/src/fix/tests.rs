@@ -123,3 +123,21 @@ fn what_was_surely_meant_is_proposed_first() {
         assert_eq!(fix.edits[0].to, Some(meant.into()), "{written}");
     }
 }
+
+/// A plan that is wrong everywhere gets its first repairs, and ends.
+#[test]
+fn repairs_are_bounded() {
+    let mut value = changed("");
+    let subnets: Vec<serde_json::Value> = (0..600)
+        .map(|idx| serde_json::json!({"name": format!("s{idx}"), "cidr": "10.1.0.0/24"}))
+        .collect();
+    value["subnets"] = subnets.into();
+    value["nodeSubnet"] = "s0".into();
+    value["lb"] = serde_json::json!({"type": "internal"});
+    let plan = plan_of(&value);
+    let mut report = check_plan(&plan);
+    assert!(500 < report.findings.len());
+    propose(&plan, &mut report);
+    assert!(report.findings.iter().any(|finding| finding.fix.is_some()));
+    assert!(repair(&plan).left.findings.len() < report.findings.len());
+}

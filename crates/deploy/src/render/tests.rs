@@ -165,3 +165,124 @@ fn names_do_not_become_commands() {
     assert_eq!(script::quoted("$(id)"), "'$(id)'");
     assert_eq!(script::quoted(""), "''");
 }
+
+mod noise {
+    use proptest::prelude::*;
+
+    use super::{PROBES, render};
+    use crate::check::tests::base;
+    use crate::{allocate, check, fix, import, map, plan, read};
+
+    /// Paths of values that are replaced by noise.
+    const PATHS: &[&str] = &[
+        "/region",
+        "/target",
+        "/serviceCidr",
+        "/dnsServiceIp",
+        "/podCidr",
+        "/dockerBridge",
+        "/outboundType",
+        "/plugin",
+        "/pluginMode",
+        "/nodeSubnet",
+        "/podSubnet",
+        "/podAllocation",
+        "/lb/type",
+        "/lb/subnet",
+        "/lb/ip",
+        "/subnets/0/cidr",
+        "/subnets/0/name",
+        "/subnets/1/cidr",
+        "/subnets/0/usedIps",
+        "/subnets/1/addresses",
+        "/vnet/addressSpace",
+        "/vnet/onPrem",
+        "/pools/0/count",
+        "/pools/0/maxPods",
+        "/pools/0/maxSurge",
+        "/pools/1/minCount",
+        "/privateCluster/dnsZone",
+        "/privateCluster/apiServerSubnet",
+        "/privateCluster/apiServerVnetIntegration",
+        "/authorizedIpRanges",
+        "/identity/type",
+        "/identity/roles/0/scope",
+        "/allocateFrom",
+        "/channel",
+        "/exposure",
+        "/profile",
+    ];
+    /// Values that are valid somewhere, and edges.
+    const VALUES: &[&str] = &[
+        "null",
+        "true",
+        "0",
+        "1",
+        "250",
+        "100000",
+        "16777216",
+        "\"\"",
+        "\"v1\"",
+        "\"azure\"",
+        "\"kubenet\"",
+        "\"none\"",
+        "\"aks\"",
+        "\"ilb\"",
+        "\"api\"",
+        "\"0.0.0.0/0\"",
+        "\"255.255.255.255/32\"",
+        "\"10.1.0.0/16\"",
+        "\"10.0.0.0/31\"",
+        "\"10.1.4.10\"",
+        "\"255.255.255.255\"",
+        "\"0.0.0.0\"",
+        "\"::/0\"",
+        "\"999.1.0.0/16\"",
+        "[]",
+        "[\"0.0.0.0/0\"]",
+        "[\"10.1.0.0/30\", \"10.1.0.0/30\"]",
+        "[\"0.0.0.0/32\", \"::1\"]",
+        "[\"0.0.0.0/1\", \"128.0.0.0/1\"]",
+        "\"100%\"",
+        "\"studio\"",
+        "\"standalone\"",
+        "\"userAssigned\"",
+        "\"servicePrincipal\"",
+        "\"block\"",
+        "\"staticBlock\"",
+        "\"public\"",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Whatever a plan says, everything that is done with it ends with an answer: no panic,
+        /// no overflow, and a repaired plan has no more findings than before.
+        #[test]
+        fn any_plan_has_an_answer(
+            changes in proptest::collection::vec((0..PATHS.len(), 0..VALUES.len()), 1..5)
+        ) {
+            let mut value = base();
+            for (path, new) in changes {
+                let (parent, key) = PATHS[path].rsplit_once('/').unwrap();
+                let new = serde_json::from_str(VALUES[new]).unwrap();
+                if let Some(map) = value.pointer_mut(parent).and_then(|at| at.as_object_mut()) {
+                    map.insert(key.to_owned(), new);
+                }
+            }
+            let text = value.to_string();
+            let Ok(reading) = plan::read(text.as_bytes(), read::Format::Json) else {
+                return Ok(());
+            };
+            let report = fix::check_with_fixes(&reading);
+            let repaired = fix::repair(&reading.plan);
+            prop_assert!(repaired.left.findings.len() <= report.findings.len());
+            if let Ok(allocation) = allocate::auto(&reading.plan) {
+                let left = check::check_plan(&allocation.plan);
+                prop_assert_eq!(left.verdict(check::Strictness::Usual), check::Verdict::Clean);
+            }
+            let _ = (map::of(&reading.plan), render(&reading.plan, &PROBES));
+            let _ = import::read(&[(text.as_bytes(), read::Format::Json)]);
+        }
+    }
+}
