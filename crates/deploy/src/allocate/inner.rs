@@ -5,7 +5,7 @@ use super::{AllocateError, Growth, Shortage};
 use crate::addr::{Net, RangeSet, show_v4};
 use crate::check::{API_DELEGATION, PLATFORM, PRIVATE, RESERVED, is_reserved};
 use crate::plan::facts::{Facts, SUBNET_RESERVED};
-use crate::plan::{Exposure, LbType, OutboundType, Plan, RouteTable, Subnet, Vnet};
+use crate::plan::{Exposure, LbType, OutboundType, Plan, Role, RouteTable, Subnet, Vnet};
 
 /// Smallest subnet that Azure has, in addresses.
 const SUBNET_LEAST: u64 = 8;
@@ -15,7 +15,8 @@ const API_LEAST: u64 = 16;
 /// two of the storage account.
 const ENDPOINTS: u32 = 11;
 
-/// Names the subnets that the plan needs and does not name, and adds those that it names and
+/// Says what the mission asks for where the plan says nothing: internal load balancer, role over
+/// the network. Names the subnets that the plan needs and does not name, and adds those that it names and
 /// does not have.
 pub(super) fn name_subnets(plan: &mut Plan, lines: &mut Vec<String>) {
     if plan.vnet.is_none() {
@@ -32,6 +33,11 @@ pub(super) fn name_subnets(plan: &mut Plan, lines: &mut Vec<String>) {
     if plan.lb.kind.is_none() && plan.exposure == Exposure::Private {
         lines.push("load balancer: internal, since exposure is private".to_owned());
         plan.lb.kind = Some(LbType::Internal);
+    }
+    if plan.identity.roles.is_none() {
+        lines.push("role: Network Contributor on the network's resource group".to_owned());
+        let (role, scope) = ("Network Contributor".to_owned(), "resourceGroup".to_owned());
+        plan.identity.roles = Some(vec![Role { role, scope, actions: None }]);
     }
     let node = plan.node_subnet.get_or_insert_with(|| "aks".to_owned()).clone();
     add_subnet(plan, &node, lines);

@@ -149,6 +149,7 @@ fn both_options_come_from_region_and_pools() {
             assert_eq!(plan.dns_service_ip.as_deref(), Some("10.0.0.10"));
             assert!(plan.subnets.iter().all(|subnet| subnet.cidr.is_some()));
             assert!(plan.lb.ip.is_some());
+            assert_eq!(plan.identity.roles.as_ref().map(Vec::len), Some(1));
             assert_eq!(plan.docker_bridge.is_some(), target == "v1");
             assert!(allocation.lines.iter().any(|line| line.contains("subnet aks: ")));
             assert_eq!(auto(plan).unwrap().plan, *plan, "allocating twice changes something");
