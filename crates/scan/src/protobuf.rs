@@ -180,14 +180,10 @@ pub(crate) fn walk(
             }
             (Kind::Data, 2) => input.pass(wire, end)?,
             (Kind::Text, 2) => {
-                let len = input.length(end)?;
-                let start = input.at;
-                let head = input.head(len.min(HEAD_BYTES_MAX))?;
-                if head.iter().any(|byte| *byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t')) {
+                if !input.text(end)? {
                     let what = format!("field {number} of {} is no text", schema.name);
                     scope.report(&rules::FILE_BROKEN, at, what);
                 }
-                input.at = start.saturating_add(len);
             }
             (Kind::Bytes | Kind::Numbers, 2) => {
                 let len = input.length(end)?;
@@ -322,6 +318,17 @@ impl Input<'_> {
         if end.saturating_sub(self.at) < len { Err(self.cut()) } else { Ok(len) }
     }
 
+    /// Passes over a text; whether it has no control characters.
+    fn text(&mut self, end: u64) -> Result<bool, Stop> {
+        let len = self.length(end)?;
+        let start = self.at;
+        let head = self.head(len.min(HEAD_BYTES_MAX))?;
+        let is_text =
+            head.iter().all(|byte| b' ' <= *byte || matches!(byte, b'\n' | b'\r' | b'\t'));
+        self.at = start.saturating_add(len);
+        Ok(is_text)
+    }
+
     /// Passes over a value.
     fn pass(&mut self, wire: u8, end: u64) -> Result<(), Stop> {
         let len = match wire {
@@ -341,3 +348,6 @@ impl Input<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

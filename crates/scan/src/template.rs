@@ -17,6 +17,7 @@
     clippy::cast_possible_wrap
 )]
 
+mod expression;
 mod lex;
 mod names;
 mod parse;

@@ -231,7 +231,7 @@ fn genuine_configurations_are_cleared() {
     }
 }
 
-/// JSON as Python reads it; all else is not cleared.
+/// JSON as Python reads it; all else, and a key that is there twice (C2), is not cleared.
 #[test]
 fn malformed_json_is_not_cleared() {
     for good in

@@ -19,6 +19,7 @@ const GENUINE: &[(&str, &[u8])] = &[
     ("latest", include_bytes!("../../corpus/benign/h5/latest.h5")),
 ];
 
+/// H1: files with old and new groups, links in headers and in heaps, are read whole and cleared.
 #[test]
 fn files_of_h5py_and_keras_are_cleared_and_their_pieces_are_not() {
     for (name, file) in GENUINE {
@@ -46,7 +47,7 @@ fn archives_of_keras_are_cleared() {
     }
 }
 
-/// Rows CVE-2026-1669 and CVE-2025-9905, H2, H3: external links and storage, virtual datasets, code
+/// Rows CVE-2026-1669 and CVE-2025-9905, H1, H2, H3: external links and storage, virtual datasets, code
 /// in `model_config`, pickles in attributes; each file was written by h5py.
 #[test]
 fn files_that_reach_out_or_hold_code_are_hostile() {
