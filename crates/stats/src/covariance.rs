@@ -52,10 +52,10 @@ impl Covariance {
         let d = self.mean.len();
         scratch.clear();
         let mut sum = 0.0;
-        for i in 0..d {
+        for (i, (x, mean)) in row.iter().zip(&self.mean).enumerate() {
             let own = &self.lower[i * d..i * d + i];
             let known: f64 = own.iter().zip(scratch.iter()).map(|(l, z)| l * z).sum();
-            let z = (f64::from(row[i]) - self.mean[i] - known) / self.lower[i * d + i];
+            let z = (f64::from(*x) - mean - known) / self.lower[i * d + i];
             scratch.push(z);
             sum += z * z;
         }
