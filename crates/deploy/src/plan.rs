@@ -415,7 +415,7 @@ pub struct Workspace {
     pub allow_insecure_connections: Option<bool>,
 }
 
-/// Settings of the cluster beyond addresses; `None` is what `render` turns on.
+/// Settings of the cluster beyond addresses; `None` is not said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "`keys` documents every key once, for people and editors")]

@@ -59,20 +59,29 @@ fn network(facts: &Facts<'_>, sink: &mut Sink) {
 fn settings(facts: &Facts<'_>, sink: &mut Sink) {
     let plan = facts.plan;
     let hardening = &plan.hardening;
-    // What is not said is turned on by `render`; advice is for what is said to be off.
-    let switches: [(&Option<bool>, bool, &'static Rule, &str); 8] = [
+    // What is not said of these is turned on by `render`; advice is for what is said to be off.
+    let switches: [(&Option<bool>, bool, &'static Rule, &str); 5] = [
         (&hardening.workload_identity, true, rule::SEC_WI, "workloadIdentity"),
         (&hardening.key_vault_secrets, true, rule::SEC_KV, "keyVaultSecrets"),
         (&hardening.azure_policy, true, rule::SEC_POLICY, "azurePolicy"),
         (&hardening.host_encryption, true, rule::SEC_HOSTENC, "hostEncryption"),
-        (&hardening.kms, true, rule::SEC_KMS, "kms"),
-        (&hardening.audit_logs, true, rule::SEC_LOGS, "auditLogs"),
-        (&hardening.registry_private, true, rule::SEC_ACR, "registryPrivate"),
         (&hardening.run_command, false, rule::SEC_RUNCMD, "runCommand"),
     ];
     for (value, good, rule, key) in switches {
         if *value == Some(!good) {
             let message = format!("{key} is {}", !good);
+            sink.add(rule, format!("hardening.{key}"), message);
+        }
+    }
+    // These stand outside the templates: the plan can only say that somebody has seen to them.
+    for (value, rule, key) in [
+        (&hardening.kms, rule::SEC_KMS, "kms"),
+        (&hardening.audit_logs, rule::SEC_LOGS, "auditLogs"),
+        (&hardening.registry_private, rule::SEC_ACR, "registryPrivate"),
+    ] {
+        if *value != Some(true) {
+            let said = if value.is_some() { "is false" } else { "is not said" };
+            let message = format!("{key} {said}, and render does not set it up");
             sink.add(rule, format!("hardening.{key}"), message);
         }
     }
