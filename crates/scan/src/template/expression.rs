@@ -136,7 +136,7 @@ impl Parser {
             Token::Name(name) => match &*name {
                 "true" | "false" | "none" | "True" | "False" | "None" => Ok(Value::Number),
                 _ => {
-                    if names::is_internal(&name) || names::is_code(&name) {
+                    if names::is_internal(&name) {
                         self.hostile(format!("uses `{name}`"));
                     }
                     Ok(Value::Name(name))
@@ -304,7 +304,7 @@ impl Parser {
         };
         let is_macro = self.macros.contains_key(name);
         let is_known = names::FUNCTIONS.contains(&&**name) && !self.variables.contains_key(name);
-        if names::is_code(name) {
+        if names::is_code(name) && !is_macro {
             self.hostile(format!("calls `{name}`"));
         } else if !is_macro && !is_known {
             self.unlisted(format!("calls the function `{name}`"));

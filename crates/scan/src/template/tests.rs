@@ -100,6 +100,18 @@ fn templates_of_publishers_are_cleared() {
     }
 }
 
+/// A word that runs something elsewhere is a variable or a macro like any here, until it is called.
+#[test]
+fn words_are_hostile_where_they_are_called() {
+    assert_eq!(
+        verdict("{{ system }}{% macro eval(a) %}{% endmacro %}{{ eval(1) }}"),
+        Verdict::Cleared
+    );
+    for call in ["{{ system('id') }}", "{{ os.popen('id') }}", "{{ x.eval('1') }}"] {
+        assert_eq!(verdict(call), Verdict::Hostile, "{call}");
+    }
+}
+
 /// Deep nests end in a verdict, not in a stack overflow.
 #[test]
 fn deep_nests_are_bounded() {
