@@ -122,6 +122,7 @@ SUSPECT = {
     "load", "loads", "Unpickler", "read_pickle", "read_csv", "memmap", "CDLL", "LoadLibrary",
     "remove", "unlink", "rmtree", "rmdir", "makedirs", "mkdir", "rename", "chdir", "getattr_static",
     "subprocess", "socket", "requests", "ctypes", "pickle", "marshal", "tempfile", "importlib",
+    "from_config", "load_model", "deserialize", "connect", "import_string",
     "download", "hub", "from_pretrained", "cached_file", "load_state_dict_from_url", "from_file",
 }
 HOOKS = {"__setstate__", "__new__", "__getattr__", "__setattr__", "__init_subclass__",
@@ -185,7 +186,9 @@ def touched(node):
         if isinstance(inner, ast.Name):
             names.add(inner.id)
         elif isinstance(inner, ast.Attribute):
-            names.add(inner.attr)
+            is_regex = isinstance(inner.value, ast.Name) and inner.value.id in ("re", "regex")
+            if not is_regex:
+                names.add(inner.attr)
     return names
 
 
@@ -210,12 +213,54 @@ def classes(tree):
                     yield inner
 
 
+DEEP = {
+    "open", "eval", "exec", "compile", "__import__", "import_module", "system", "popen", "Popen",
+    "check_call", "check_output", "urlopen", "urlretrieve", "get_file", "Unpickler", "read_pickle",
+    "memmap", "CDLL", "LoadLibrary", "subprocess", "socket", "requests", "ctypes", "pickle", "marshal",
+    "tempfile", "importlib", "download", "from_pretrained", "cached_file", "rmtree", "unlink",
+}
+
+
+def reaches(node, by_name, functions):
+    """Whether a hook of the class gets, through methods and functions by name, to what runs or
+    opens something: `rv_generic.__setstate__` of SciPy execs a text of its state two calls away."""
+    methods, left, seen = {}, [node.name], set()
+    while left:
+        name = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for each in by_name.get(name, []):
+            for item in each.body:
+                if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    methods.setdefault(item.name, []).append(item)
+            left.extend(base_names(each))
+    todo = [item for hook in HOOKS for item in methods.get(hook, [])]
+    done = set()
+    while todo:
+        item = todo.pop()
+        if id(item) in done:
+            continue
+        done.add(id(item))
+        names = touched(item)
+        if names & DEEP:
+            return True
+        for name in names:
+            if not name.startswith("__"):
+                todo.extend(methods.get(name, []))
+                todo.extend(functions.get(name, []))
+    return False
+
+
 def suspicious(node):
     for item in node.body:
         if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if item.name == "__del__":
                 return True
             if item.name in HOOKS and touched(item) & SUSPECT:
+                return True
+            # A constructor is not listed for state: it must not run with what the file says.
+            if item.name == "__setstate__" and "__init__" in touched(item):
                 return True
     return False
 
@@ -237,6 +282,7 @@ def main(places):
 
 def read_package(package, modules, found):
     library_classes, bad, bases, functions = [], set(), {}, []
+    by_name, deep = {}, []
     for module, text in modules:
         try:
             tree = ast.parse(text)
@@ -249,13 +295,17 @@ def read_package(package, modules, found):
                 for node in tree.body:
                     if isinstance(node, ast.FunctionDef) and not (touched(node) & SUSPECT):
                         functions.append((module, node.name, library))
+        own = {n.name: [n] for n in tree.body if isinstance(n, ast.FunctionDef)}
         for node in classes(tree):
+            by_name.setdefault(node.name, []).append(node)
+            deep.append((node, own))
             names = set(base_names(node))
             bases.setdefault(node.name, set()).update(names)
             if suspicious(node):
                 bad.add(node.name)
             if not skipped(module):
                 library_classes.append((module, node.name, PACKAGES[package]))
+    bad.update(node.name for node, own in deep if reaches(node, by_name, own))
     # What a base does, its subclasses do: names are enough to be on the safe side.
     changed = True
     while changed:

@@ -117,7 +117,7 @@ pub fn explain(allow: &Allow, module: &str, name: &str) -> String {
         Standing::Judged(_) => format!("{path}: listed, each call is judged by its arguments"),
         Standing::Dangerous(danger) => {
             let known = danger.advisories.join(", ");
-            format!("{path}: hostile: it is or lies in `{}` {known}", danger.path)
+            format!("{path}: hostile: it is or lies in `{}` {known}", danger.path).trim().to_owned()
         }
         Standing::Unlisted { walks: true } => {
             format!("{path}: hostile: the name reaches through a module or function")

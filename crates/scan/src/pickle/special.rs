@@ -5,6 +5,7 @@ use super::event::How;
 use super::judge::Standing;
 use super::machine::Machine;
 use super::value::{DType, Node, Value};
+use crate::allow::Role;
 use crate::rules;
 use crate::scope::{Loader, Scope, Storage};
 use crate::source::Stream;
@@ -13,6 +14,9 @@ use crate::source::Stream;
 const RANGE_MAX: i64 = 100_000_000;
 /// Most bytes that `bytes(n)` may make.
 const SIZED_MAX: i64 = 1 << 20;
+
+/// Modules whose classes models keep in a `partial`, and whose constructors open nothing.
+const LAYERS: &[&str] = &["torch.nn.modules.", "torchvision.ops.", "timm.layers."];
 
 /// Types that `copyreg._reconstructor` may make an instance by.
 const BASES: &[(&str, &str)] = &[
@@ -59,6 +63,14 @@ pub(crate) enum Special {
     Range,
     /// `type(x)` of one value only.
     TypeOf,
+    /// `str`, `int`, ..: of plain values, so that no method of an instance runs.
+    Plain,
+    /// NumPy's makers of random generators: they call what they are given.
+    RandomMaker,
+    /// `pandas._new_Index(class, fields)` and its like: a class of pandas.
+    IndexMaker,
+    /// `torch._tensor._rebuild_from_type_v2(function, type, args, state)`: the function is called.
+    FromType,
     /// joblib's stand-in for an array, whose bytes follow.
     ArrayWrapper,
 }
@@ -79,8 +91,18 @@ impl Special {
             ("torch.storage", "_load_from_bytes") => Self::LoadFromBytes,
             ("builtins", "bytes" | "bytearray") => Self::Sized,
             ("builtins", "list" | "tuple" | "set" | "frozenset" | "dict") => Self::Collect,
+            ("builtins", "int" | "float" | "bool" | "str" | "complex") => Self::Plain,
             ("builtins", "range") => Self::Range,
             ("builtins", "type") => Self::TypeOf,
+            (
+                "numpy.random._pickle",
+                "__randomstate_ctor" | "__generator_ctor" | "__bit_generator_ctor",
+            ) => Self::RandomMaker,
+            (
+                _,
+                "_new_Index" | "_new_DatetimeIndex" | "_new_PeriodIndex" | "_new_IntervalIndex",
+            ) if module.starts_with("pandas.core.indexes.") => Self::IndexMaker,
+            ("torch._tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Self::FromType,
             ("joblib.numpy_pickle", "NumpyArrayWrapper") => Self::ArrayWrapper,
             _ => return None,
         })
@@ -111,9 +133,34 @@ pub(super) fn call(
         }
         Special::DType => dtype(machine, global, &items),
         Special::EmptyArray => empty_array(machine, global, &items),
-        Special::Partial => {
-            matches!(items.first(), Some(Value::Global(_))).then_some(Value::Instance(global))
-        }
+        Special::Partial => partial(machine, &items).then_some(Value::Instance(global)),
+        Special::Plain => items
+            .iter()
+            .all(|item| {
+                let live = matches!(item, Value::Instance(_) | Value::Unknown | Value::Global(_));
+                !live && !matches!(item, Value::Node(_))
+            })
+            .then_some(Value::Instance(global)),
+        Special::RandomMaker => items
+            .iter()
+            .all(|&item| is_of(machine, item, "numpy.random."))
+            .then_some(Value::Instance(global)),
+        Special::IndexMaker => items
+            .first()
+            .is_some_and(|&class| {
+                matches!(class, Value::Global(_)) && is_of(machine, class, "pandas")
+            })
+            .then_some(Value::Instance(global)),
+        Special::FromType => items
+            .first()
+            .is_some_and(|&function| {
+                let Value::Global(function) = function else { return false };
+                machine
+                    .names
+                    .global(function)
+                    .is_some_and(|known| known.standing == Standing::Listed(Role::Function))
+            })
+            .then_some(Value::Instance(global)),
         Special::LoadFromBytes => load(machine, global, &items, scope, stream),
         Special::Sized => sized(machine, &items),
         Special::Collect => items
@@ -140,6 +187,40 @@ pub(super) fn call(
             scope,
         );
         Value::Unknown
+    })
+}
+
+/// Whether a value is plain, or of a module that begins so.
+fn is_of(machine: &Machine, value: Value, prefix: &str) -> bool {
+    match value {
+        Value::Global(global) | Value::Instance(global) => {
+            machine.names.global(global).is_some_and(|known| known.module.starts_with(prefix))
+        }
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Word(_) => true,
+        Value::Absent
+        | Value::Long(_)
+        | Value::Number
+        | Value::Excerpt(_)
+        | Value::Text
+        | Value::Bytes(_)
+        | Value::Blob
+        | Value::Tuple(_)
+        | Value::List
+        | Value::Dict(_)
+        | Value::Set
+        | Value::Bulk
+        | Value::Node(_)
+        | Value::Unknown => false,
+    }
+}
+
+/// `partial` calls its function later, constructor included: so what is only to be given state
+/// must not be in it, but for the layers that torch's own models keep so.
+fn partial(machine: &Machine, items: &[Value]) -> bool {
+    let Some(&Value::Global(function)) = items.first() else { return false };
+    machine.names.global(function).is_some_and(|known| {
+        let is_layer = LAYERS.iter().any(|prefix| known.module.starts_with(prefix));
+        known.standing != Standing::Listed(Role::State) || is_layer
     })
 }
 

@@ -381,3 +381,36 @@ fn a_cut_pickle_is_never_cleared() {
         assert_ne!(scan(&whole[..cut]).verdict, Verdict::Cleared, "cut at {cut}");
     }
 }
+
+/// A listed class whose constructor opens or runs something is only given state, never called; what
+/// calls its arguments is judged by them.
+#[test]
+fn bypass_constructors_and_makers_that_call_what_they_are_given() {
+    let model = ("sklearn.tree._classes", "DecisionTreeClassifier");
+    let class = global(model.0, model.1);
+    cleared(&proto(4, &join(&[&class, b")\x81}b"])));
+    not_cleared(&proto(4, &join(&[&class, &text("x"), b"\x85R"])), "scan.pickle.use");
+    // NumPy's maker calls its second argument with the first.
+    let maker = global("numpy.random._pickle", "__randomstate_ctor");
+    let bit = global("numpy.random._pickle", "__bit_generator_ctor");
+    cleared(&proto(4, &join(&[&maker, &text("MT19937"), &bit, b"\x86R"])));
+    not_cleared(&proto(4, &join(&[&maker, &text("x"), &class, b"\x86R"])), "scan.pickle.use");
+    let index = global("pandas.core.indexes.base", "_new_Index");
+    not_cleared(&proto(4, &join(&[&index, &class, b"}\x86R"])), "scan.pickle.use");
+    let from_type = global("torch._tensor", "_rebuild_from_type_v2");
+    not_cleared(&proto(4, &join(&[&from_type, b"(", &class, &class, b")}tR"])), "scan.pickle.use");
+    let partial = global("functools", "partial");
+    not_cleared(&proto(4, &join(&[&partial, &class, &text("x"), b"\x86R"])), "scan.pickle.use");
+    // `str` of an instance runs a method of it.
+    let str = global("builtins", "str");
+    not_cleared(&proto(4, &join(&[&str, &class, b")\x81\x85R"])), "scan.pickle.use");
+}
+
+/// SciPy's distributions `exec` a text of their state when they are loaded: they are on no list.
+#[test]
+fn bypass_state_that_scipy_executes() {
+    let class = global("scipy.stats._continuous_distns", "norm_gen");
+    let state =
+        join(&[b"}", &text("_parse_arg_template"), &text("import os; os.system('id')"), b"sb"]);
+    not_cleared(&proto(4, &join(&[&class, b")\x81", &state])), "scan.pickle.unlisted");
+}
