@@ -5,6 +5,7 @@
 //! are the median of the rounds' own ratios. Every reply must be a success or the run fails.
 
 pub mod deploy;
+pub mod engine;
 pub mod http;
 pub mod load;
 pub mod process;

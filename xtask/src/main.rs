@@ -42,6 +42,8 @@ enum Command {
 enum Bench {
     /// What a recorded answer costs, beside a bare echo and a peer.
     Serve(bench::Options),
+    /// What a row costs in `native`, beside onnxruntime.
+    Engine,
     /// What it costs to judge a plan of a private AKS environment and to find its addresses.
     Deploy,
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Budget => budget::run(),
         Command::Bench { what: Bench::Serve(options) } => bench::run(&options),
         Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
+        Command::Bench { what: Bench::Engine } => bench::engine::run(),
         Command::Docs => docs::run(),
     };
     match result {

@@ -36,6 +36,14 @@ pub fn run(deep: bool, report: &mut Report) -> io::Result<bool> {
         pytest(&python, &interop, &server, crashes)
     });
     if deep {
+        for (name, folder) in [("deploy", "tests/deploy"), ("engine", "tests/engine")] {
+            let (what, folder) = (format!("{name} beside its peers"), tree::root().join(folder));
+            report.step(&what, || {
+                let python = venv::python(name, &folder.join("requirements.txt"))?;
+                let binary = command::build(&["--package", "bartizan"])?;
+                pytest(&python, &folder, &binary, crashes)
+            });
+        }
         report.step("examples made anew", examples);
         fuzz(report);
     }

@@ -11,8 +11,20 @@ use xtask::docs::WRITE_VAR;
 use xtask::tree::root;
 
 /// Each gate with its table; a new gate adds a line.
-const GATES: &[(&str, &str, &[&Rule])] =
-    &[("Request gate", "`crates/guard`: is this request sane?", bartizan_guard::RULES)];
+const GATES: &[(&str, &str, &[&Rule])] = &[
+    ("Request gate", "`crates/guard`: is this request sane?", bartizan_guard::RULES),
+    (
+        "Model gate",
+        "`crates/scan`: what would this file do if it were loaded?",
+        bartizan_scan::RULES,
+    ),
+    ("Data gate", "`crates/vet`: which training rows look planted?", bartizan_vet::RULES),
+    (
+        "Network gate",
+        "`crates/deploy`: is the place it runs in really private?",
+        bartizan_deploy::RULES,
+    ),
+];
 
 fn rules_page() -> String {
     let mut page = String::from(

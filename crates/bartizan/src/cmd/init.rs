@@ -1,5 +1,6 @@
 //! `bartizan init DIR`: makes an environment.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bartizan_core::EnvName;
@@ -7,7 +8,7 @@ use bartizan_outbound::OsEntropy;
 
 use super::{Failure, Outcome, Span, now_s, world};
 use crate::answer::Answer;
-use crate::config::Config;
+use crate::config::{Config, FILE_NAME};
 use crate::environment::{Environment, MakeError, Plan};
 use crate::owner::Owner;
 use crate::owner::store::Act;
@@ -33,8 +34,17 @@ pub(crate) struct Args {
     /// How long the certificates live (at most 398d)
     #[arg(long, value_name = "SPAN", default_value_t = Span { secs: 365 * 86_400 })]
     tls_for: Span,
+    /// Address and port to answer on [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Address and port of a plain listener for health and metrics [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    operations: Option<SocketAddr>,
+    /// Do nothing where DIR is an environment already
+    #[arg(long)]
+    if_absent: bool,
     /// Only replace the certificates of the environment in DIR by new ones for this machine
-    #[arg(long, conflicts_with_all = ["name", "site", "replica", "volatile"])]
+    #[arg(long, conflicts_with_all = ["name", "site", "replica", "volatile", "listen", "operations", "if_absent"])]
     renew_tls: bool,
 }
 
@@ -49,7 +59,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.renew_tls {
         return renew(args);
     }
+    if args.if_absent && args.dir.join(FILE_NAME).is_file() {
+        // A damaged one must not pass for one that is there.
+        Environment::open(&args.dir).map_err(Failure::unknown)?;
+        eprintln!("{} is an environment already; nothing was changed.", args.dir.display());
+        return Ok(Answer::Yes);
+    }
     let mut config = Config::default();
+    config.inference.address = args.listen.unwrap_or(config.inference.address);
+    config.operations.address = args.operations;
     config.environment.name = args.name.clone();
     config.environment.site = args.site.clone();
     config.environment.replica = args.replica.clone();
