@@ -33,6 +33,12 @@ const CODE: Format = Format {
     reader: Reader::None("source code beside a model runs when the model is loaded with trust"),
 };
 
+const TEXT_GRAPH: Format = Format {
+    name: "protobuf text",
+    claims: |_| false,
+    reader: Reader::None("graphs in protobuf's text form are not judged: save them in binary form"),
+};
+
 /// Endings of source code.
 const CODE_ENDINGS: &[&str] = &[
     ".bat", ".cmd", ".cu", ".ipynb", ".js", ".lua", ".pl", ".ps1", ".py", ".pyi", ".pyx", ".r",
@@ -68,6 +74,10 @@ pub(crate) fn of(head: &Head<'_>, name: &str) -> Option<Format> {
     let start = text.trim_start_matches('\u{feff}').trim_start();
     if start.starts_with("#!") || CODE_ENDINGS.iter().any(|ending| base.ends_with(ending)) {
         return Some(CODE);
+    }
+    // As text, a graph may pass for YAML.
+    if [".pbtxt", ".prototxt"].iter().any(|ending| base.ends_with(ending)) {
+        return Some(TEXT_GRAPH);
     }
     if PROSE_NAMES.contains(&&*base)
         || PROSE_STARTS.iter().any(|start| base.starts_with(start))

@@ -114,9 +114,7 @@ pub(super) fn judge(scope: &mut Scope<'_>, frame: &mut Frame, is_whole: bool, at
     }
     if has("idx")
         && let Some(class) = text("type").filter(|class| class.contains('.'))
-        && !class
-            .strip_prefix("sentence_transformers.models.")
-            .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && !is_sentence_module(&class)
     {
         values::target(scope, "type", &class, at);
     }
@@ -130,6 +128,20 @@ pub(super) fn judge(scope: &mut Scope<'_>, frame: &mut Frame, is_whole: bool, at
     if is_whole && has("learner") && has("version") {
         engine::begin(scope, "xgboost");
     }
+}
+
+/// A class of sentence-transformers itself: modules in small letters, then its name.
+fn is_sentence_module(path: &str) -> bool {
+    let mut parts = path.split('.').rev();
+    let is_class = parts.next().is_some_and(|class| {
+        class.starts_with(|c: char| c.is_ascii_uppercase())
+            && class.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    let is_module = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_class
+        && path.starts_with("sentence_transformers.")
+        && parts.all(is_module)
+        && pickle::danger_of(path).is_none()
 }
 
 fn keras_list() -> &'static BTreeSet<(&'static str, &'static str)> {

@@ -145,6 +145,7 @@ fn configurations_that_import_or_reach_out_are_found() {
         ("MLmodel", "flavors:\n  sklearn:\n    pickled_model: ../../../x.pkl\n"),
         ("x.json", r#"{"tokenizer_file":"../../../etc/passwd"}"#),
         ("x.json", r#"{"weightsManifest":[{"paths":["../../x.bin"]}]}"#),
+        ("x.json", r#"{"auto_mapping":{"base_model_class":"system","parent_library":"os"}}"#),
         ("config", "{_target_: os.system}"),
     ];
     for (name, text) in &hostile[..hostile.len() - 1] {
@@ -162,6 +163,11 @@ fn configurations_that_import_or_reach_out_are_found() {
         ("x.json", r#"{"lc":1,"type":"constructor","id":["a"],"kwargs":{}}"#),
         ("x.json", r#"{"a":1,"a":2}"#),
         ("config.json", r#"{"_attn_implementation":"them/kernels"}"#),
+        ("x.json", r#"{"auto_mapping":{"base_model_class":"M","parent_library":"mine"}}"#),
+        (
+            "modules.json",
+            r#"[{"idx":0,"name":"0","path":"","type":"sentence_transformers.evil.run"}]"#,
+        ),
         ("a.ipynb", r#"{"cells":[],"nbformat":4}"#),
         ("c.yaml", "trust_remote_code: yes\n"),
         ("c.yaml", "x: !mine y\n"),
@@ -219,6 +225,14 @@ fn genuine_configurations_are_cleared() {
         ("config.json", include_bytes!("../../corpus/benign/config/config.json")),
         ("model.safetensors.index.json", br#"{"metadata":{"total_size":8},"weight_map":{"a":"model-00001-of-00002.safetensors"}}"#),
         ("modules.json", br#"[{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"}]"#),
+        (
+            "modules.json",
+            br#"[{"idx":1,"name":"1","path":"1","type":"sentence_transformers.sparse_encoder.models.SpladePooling"}]"#,
+        ),
+        (
+            "adapter_config.json",
+            br#"{"auto_mapping":{"base_model_class":"LlamaModel","parent_library":"transformers.models.llama.modeling_llama"}}"#,
+        ),
         ("model_index.json", br#"{"_class_name":"StableDiffusionPipeline","unet":["diffusers","UNet2DConditionModel"],"safety_checker":[null,null]}"#),
     ] {
         let report = scan_named(name, file);

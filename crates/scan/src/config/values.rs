@@ -94,6 +94,8 @@ pub(super) fn text(
     let is_dotted_target = key == "target" && text.contains('.') && is_dotted(text);
     if TARGET_KEYS.contains(&key) || is_dotted_target {
         target(scope, key, text, at);
+    } else if key == "parent_library" {
+        parent_library(scope, text, at);
     } else if key == "trust_remote_code" {
         scope.report(&rules::CONFIG_TARGET, at, "`trust_remote_code` asks to run the model's code");
     } else if under("auto_map") {
@@ -144,6 +146,15 @@ pub(super) fn target(scope: &mut Scope<'_>, key: &str, text: &str, at: u64) {
         scope.report_known(&rules::CONFIG_CODE, at, shown, advisories);
     } else {
         scope.report(&rules::CONFIG_TARGET, at, shown);
+    }
+}
+
+/// The module from which PEFT imports the class of a base model.
+fn parent_library(scope: &mut Scope<'_>, text: &str, at: u64) {
+    let known = ["diffusers.", "peft.", "timm.", "torch.nn.", "transformers."];
+    let is_known = known.iter().any(|start| text.starts_with(start)) && is_dotted(text);
+    if !is_known || pickle::danger_of(text).is_some() {
+        target(scope, "parent_library", text, at);
     }
 }
 

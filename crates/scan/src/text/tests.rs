@@ -43,3 +43,10 @@ fn a_template_in_any_text_is_judged() {
         assert_eq!(scan_named(name, text).verdict, Verdict::Hostile, "{name}");
     }
 }
+
+/// A graph in text form would pass for YAML.
+#[test]
+fn a_graph_in_text_form_is_not_cleared() {
+    let text = b"node: {name: \"x\", op: \"PyFunc\"}\n";
+    assert_eq!(scan_named("saved_model.pbtxt", text).verdict, Verdict::NotCleared);
+}
