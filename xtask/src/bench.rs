@@ -12,5 +12,6 @@ pub mod process;
 mod run;
 pub mod server;
 mod table;
+pub mod vet;
 
 pub use run::{Options, run};

@@ -7,7 +7,7 @@
 
 use bartizan_core::{Datatype, Values};
 use bartizan_stats::activation::{sigmoid, tanh};
-use bartizan_stats::exp::exp;
+use bartizan_stats::exp::exp_to_f32;
 use bartizan_stats::pow::pow;
 
 use super::labels::{Labels, largest};
@@ -92,18 +92,15 @@ impl Vectors {
         let dot = move |vector: &[f32]| {
             row.iter().zip(vector).map(wide).fold(0.0, |sum, (a, b)| sum + a * b)
         };
-        self.vectors.chunks_exact(self.width).map(move |vector| {
-            let value = match self.similarity {
-                Similarity::Linear => dot(vector),
-                Similarity::Poly => pow(self.gamma * dot(vector) + self.coef0, self.degree),
-                Similarity::Sigmoid => tanh(self.gamma * dot(vector) + self.coef0),
-                Similarity::Rbf => {
-                    let pairs = row.iter().zip(vector).map(wide);
-                    let square = pairs.fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b));
-                    exp(-self.gamma * square)
-                }
-            };
-            value as f32
+        self.vectors.chunks_exact(self.width).map(move |vector| match self.similarity {
+            Similarity::Linear => dot(vector) as f32,
+            Similarity::Poly => pow(self.gamma * dot(vector) + self.coef0, self.degree) as f32,
+            Similarity::Sigmoid => tanh(self.gamma * dot(vector) + self.coef0) as f32,
+            Similarity::Rbf => {
+                let pairs = row.iter().zip(vector).map(wide);
+                let square = pairs.fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b));
+                exp_to_f32(-self.gamma * square)
+            }
         })
     }
 }

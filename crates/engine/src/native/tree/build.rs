@@ -198,6 +198,49 @@ enum Parsed {
     Branch(Test, [u32; 2]),
 }
 
+/// Where in the lists a node is, by tree and id.
+struct Positions {
+    /// The first node of each tree: most exporters list a tree's nodes by id, from 0.
+    first: HashMap<i64, u32>,
+    /// All the others.
+    rest: HashMap<(i64, i64), u32>,
+}
+
+impl Positions {
+    /// The position of a node that is there twice is the error.
+    fn new(lists: &Lists<'_>) -> Result<Self, usize> {
+        let mut found = Self { first: HashMap::new(), rest: HashMap::new() };
+        let (mut tree, mut start) = (None, 0_usize);
+        for (at, (of, id)) in lists.trees.iter().zip(lists.nodes.iter()).enumerate() {
+            if tree != Some(*of) && *id == 0 && !found.first.contains_key(of) {
+                (tree, start) = (Some(*of), at);
+                found.first.insert(*of, at as u32);
+                continue;
+            }
+            let is_next = tree == Some(*of) && usize::try_from(*id) == Ok(at - start);
+            if !is_next {
+                // What is out of order ends the run of its tree.
+                tree = None;
+                if found.of(lists, *of, *id).is_some_and(|earlier| (earlier as usize) < at)
+                    || found.rest.insert((*of, *id), at as u32).is_some()
+                {
+                    return Err(at);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn of(&self, lists: &Lists<'_>, tree: i64, id: i64) -> Option<u32> {
+        let listed = || {
+            let at = (*self.first.get(&tree)? as usize).checked_add(usize::try_from(id).ok()?)?;
+            let is_it = lists.trees.get(at) == Some(&tree) && lists.nodes.get(at) == Some(&id);
+            u32::try_from(at).ok().filter(|_| is_it)
+        };
+        listed().or_else(|| self.rest.get(&(tree, id)).copied())
+    }
+}
+
 /// How wide the input's numbers are, and how branches compare them.
 enum Numbers {
     Floats,
@@ -255,12 +298,8 @@ pub(super) fn ensemble(
         narrow(node, "nodes_values", &lists.thresholds)?;
         Numbers::Floats
     };
-    let mut by_id = HashMap::with_capacity(lists.trees.len());
-    for (at, id) in lists.trees.iter().zip(lists.nodes.iter()).enumerate() {
-        if by_id.insert(id, at as u32).is_some() {
-            return Err(node.fault(format!("{} is there twice", lists.name(at))));
-        }
-    }
+    let by_id = Positions::new(lists)
+        .map_err(|at| node.fault(format!("{} is there twice", lists.name(at))))?;
     let mut parsed = Vec::with_capacity(lists.trees.len());
     let mut has_parent = vec![false; lists.trees.len()];
     for at in 0..lists.trees.len() {
@@ -277,8 +316,8 @@ pub(super) fn ensemble(
         parsed.push(found);
     }
     let roots = roots(lists, &has_parent).map_err(|reason| node.fault(reason))?;
-    let (leaves, payloads) =
-        leaves(&parsed, &by_id, n_scores, target, is_wide).map_err(|reason| node.fault(reason))?;
+    let (leaves, payloads) = leaves(lists, &parsed, &by_id, n_scores, target, is_wide)
+        .map_err(|reason| node.fault(reason))?;
     // +inf instead of NaN does only where it passes no test.
     let needs_both = |found: &Parsed| match found {
         Parsed::Leaf => false,
@@ -306,7 +345,7 @@ fn parse(
     lists: &Lists<'_>,
     at: usize,
     width: usize,
-    by_id: &HashMap<(&i64, &i64), u32>,
+    by_id: &Positions,
     numbers: &Numbers,
 ) -> Result<Parsed, String> {
     let mode = lists.modes[at];
@@ -331,7 +370,8 @@ fn parse(
     let threshold = if is_strict { numbers.below(threshold) } else { threshold };
     let threshold = numbers.threshold(feature as usize, threshold);
     let child = |id: &i64| {
-        by_id.get(&(&lists.trees[at], id)).copied().ok_or(format!("its child {id} does not exist"))
+        let child = by_id.of(lists, lists.trees[at], *id);
+        child.ok_or_else(|| format!("its child {id} does not exist"))
     };
     let (if_true, if_false) = (child(&lists.if_true[at])?, child(&lists.if_false[at])?);
     // NaN fails every comparison but `!=`.
@@ -364,8 +404,9 @@ fn roots(lists: &Lists<'_>, has_parent: &[bool]) -> Result<Vec<u32>, String> {
 
 /// The table of leaves, and each node's payload (of a leaf) by position in the lists.
 fn leaves(
+    lists: &Lists<'_>,
     parsed: &[Parsed],
-    by_id: &HashMap<(&i64, &i64), u32>,
+    by_id: &Positions,
     n_scores: usize,
     target: &Target<'_>,
     is_wide: bool,
@@ -381,8 +422,8 @@ fn leaves(
     // Leaf, score and weight, by leaf; within a leaf in the file's order.
     let mut values = Vec::with_capacity(target.weights.len());
     for (position, weight) in target.weights.iter().enumerate() {
-        let (tree, node) = (&target.trees[position], &target.nodes[position]);
-        let Some(at) = by_id.get(&(tree, node)) else {
+        let (tree, node) = (target.trees[position], target.nodes[position]);
+        let Some(at) = by_id.of(lists, tree, node) else {
             return Err(format!(
                 "a weight is given to tree {tree}, node {node}, which is not there"
             ));
@@ -393,8 +434,8 @@ fn leaves(
             return Err(format!("a weight is given to score {id} of {n_scores}"));
         };
         // Some exporters give branches a weight, which no row reaches.
-        if matches!(parsed[*at as usize], Parsed::Leaf) {
-            values.push((payloads[*at as usize], score, *weight));
+        if matches!(parsed[at as usize], Parsed::Leaf) {
+            values.push((payloads[at as usize], score, *weight));
         }
     }
     values.sort_by_key(|(leaf, _, _)| *leaf);

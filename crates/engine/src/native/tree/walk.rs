@@ -17,8 +17,10 @@
 
 use std::borrow::Cow;
 
-/// Walks that go side by side.
+/// Rows that go through a tree side by side.
 const LANES: usize = 8;
+/// Trees through which a row goes side by side.
+const TREE_LANES: usize = 8;
 /// Rows that go through a tree before the next tree: it stays in the nearest cache.
 const BLOCK_ROWS: usize = 64;
 /// One node, 16 bytes.
@@ -248,13 +250,13 @@ impl Ensemble {
         }
     }
 
-    /// One row through all trees, `LANES` trees side by side.
+    /// One row through all trees, `TREE_LANES` trees side by side.
     fn walk_row(&self, row: &[f32], mut add: impl FnMut(u32)) {
-        let (groups, rest) = self.roots.as_chunks::<LANES>();
+        let (groups, rest) = self.roots.as_chunks::<TREE_LANES>();
         for roots in groups {
             let mut at = roots.map(|root| root.node);
             let steps = roots.iter().map(|root| root.steps).max().unwrap_or(0);
-            descend(&self.nodes, &[row; LANES], &mut at, steps);
+            descend(&self.nodes, &[row; TREE_LANES], &mut at, steps);
             at.iter().for_each(|at| add(self.nodes[*at as usize].payload));
         }
         for root in rest {
