@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    /// A finding that is no mere remark keeps a file from being cleared.
+    /// S1: a finding that is no mere remark keeps a file from being cleared.
     #[test]
     fn only_remarks_leave_a_file_cleared() {
         for &severity in Severity::ALL {

@@ -64,7 +64,7 @@ fn what_genuine_libraries_wrote_is_cleared() {
     }
 }
 
-/// No piece of any of them is cleared (of compressed ones: where the format can tell).
+/// S2, V2: no piece of any of them is cleared (of compressed ones: where the format can tell).
 #[test]
 fn a_cut_file_is_never_cleared() {
     for (path, bytes) in corpus() {

@@ -246,7 +246,7 @@ fn bypass_operand_across_a_frame_edge() {
     hostile(&frame(12, &join(&[b"\x95", &1_u64.to_le_bytes(), b"N0."])), "scan.pickle.frame");
 }
 
-/// PickleFuzzer: forms that `pickle.py`, `_pickle.c` and pickletools read differently.
+/// P2, PickleFuzzer: forms that `pickle.py`, `_pickle.c` and pickletools read differently.
 #[test]
 fn bypass_differences_between_the_readers() {
     for ops in [

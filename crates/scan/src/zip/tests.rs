@@ -102,7 +102,7 @@ fn members_are_judged_by_content_at_any_depth() {
     assert!(has(&scan(&deep), "scan.file.budget"));
 }
 
-/// CVE-2025-1944: renamed in the directory.
+/// Z2, CVE-2025-1944: renamed in the directory.
 #[test]
 fn bypass_zip_renamed_in_the_central_directory() {
     let mut renamed = entry("data.pkl", PAYLOAD);
@@ -130,7 +130,7 @@ fn bypass_zip_flag_bits_and_checksums() {
     assert_ne!(scan(&archive(&[wrong])).verdict, Verdict::Cleared);
 }
 
-/// A member that only one of the two views has.
+/// Z1: a member that only one of the two views has.
 #[test]
 fn bypass_zip_member_hidden_from_one_view() {
     let mut hidden = entry("data.pkl", PAYLOAD);
@@ -150,7 +150,7 @@ fn bypass_zip_duplicate_names() {
     assert_eq!(report.verdict, Verdict::NotCleared);
 }
 
-/// Overlapping members: a bomb, or two meanings of the same bytes.
+/// Z3, overlapping members: a bomb, or two meanings of the same bytes.
 #[test]
 fn bypass_zip_overlap() {
     // The second entry's header is the data of the first.
