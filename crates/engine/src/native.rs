@@ -15,6 +15,7 @@ use bartizan_core::{PredictError, Predictor, Recipe, Signature, Tensor, TensorSp
 use crate::load::{LoadError, LoadLimits};
 use crate::onnx;
 
+mod inspect;
 mod kernel;
 mod node;
 mod op;
@@ -23,6 +24,7 @@ mod plan;
 mod shape;
 mod tree;
 
+pub use inspect::{Inspection, OperatorUse, inspect};
 pub use operators::{ML, Missing, OPERATORS, OPSET_MAX, OPSET_ML_MAX, OperatorInfo};
 use plan::{Plan, Port};
 use shape::Extent;

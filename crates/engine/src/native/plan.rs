@@ -14,6 +14,7 @@ use bartizan_core::{Datatype, PredictError, Tensor, Values};
 
 use super::LoadError;
 use super::kernel::{Call, Fault, Kernel, Operand, Slot};
+use super::operators::OperatorInfo;
 use super::shape::Shape;
 use crate::onnx::Constant;
 
@@ -32,8 +33,9 @@ pub(super) struct Step {
     inputs: Box<[Option<Operand>]>,
     outputs: Box<[Option<usize>]>,
     shapes: Box<[Shape]>,
-    operator: &'static str,
+    info: &'static OperatorInfo,
     node: String,
+    row_cost_ns: u64,
 }
 
 /// One input or output of the graph.
@@ -64,6 +66,11 @@ impl Plan {
     /// Upper bound of the memory that a run on `rows` rows allocates, texts aside, in bytes.
     pub(super) fn run_bytes(&self, rows: usize) -> usize {
         self.bytes_per_row.saturating_mul(rows).saturating_add(self.bytes_per_run)
+    }
+
+    /// Domain, operator and rough cost of a row, in nanoseconds, of every step.
+    pub(super) fn costs(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.steps.iter().map(|step| (step.info.domain, step.info.name, step.row_cost_ns))
     }
 
     /// The outputs, in order. `inputs` fit [`Self::inputs`], with `rows` rows.
@@ -128,7 +135,7 @@ impl Step {
         let mut call = Call { rows, inputs: &self.inputs, outputs: &self.outputs, slots };
         let result = self.kernel.run(&mut call).and_then(|()| self.check(rows, slots));
         result.map_err(|fault| PredictError::Operator {
-            operator: self.operator.into(),
+            operator: self.info.name.into(),
             node: self.node.clone(),
             reason: fault.0.into_owned(),
         })

@@ -1,6 +1,6 @@
 //! The four examples: the same answers as onnxruntime, and what the port promises.
 
-mod data;
+pub(super) mod data;
 
 use bartizan_core::Values;
 use data::{NAMES, read};

@@ -160,14 +160,14 @@ impl<'m> Compiler<'m> {
         let Compiled { kernel, outputs, row_cost_ns, resident_bytes, classes, by_shape } = compiled;
         self.resident_bytes += resident_bytes;
         let inputs = operands.into_boxed_slice();
-        let operator = info.name;
         let mut step = Step {
             kernel,
             inputs,
             outputs: Box::default(),
             shapes: outputs.iter().map(|(_, shape)| shape.clone()).collect(),
-            operator,
+            info,
             node: node_name(node, position),
+            row_cost_ns,
         };
         let cost: usize = outputs.iter().map(|(datatype, shape)| bytes(*datatype, shape)).sum();
         if let Some(constants) = constants
