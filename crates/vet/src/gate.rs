@@ -6,7 +6,8 @@ use bartizan_stats::quantile::{quantile, sorted};
 use bartizan_stats::tail::{normal_upper, step_up};
 
 use crate::duplicate::{self, Copies};
-use crate::label::{self, Judged, Labels};
+use crate::knn::{Skip, nearest};
+use crate::label::{self, Judged, Labels, Panel};
 use crate::leak;
 use crate::noise;
 use crate::outlier;
@@ -120,16 +121,23 @@ pub fn vet(
     let graph = Graph::new(table, &sample, means);
     progress("copies", 2, STEPS);
     check_copies(&mut work, &sample, &graph);
-    progress("outliers", 3, STEPS);
-    check_outliers(&mut work, &sample, &graph, means);
-    progress("labels", 4, STEPS);
-    let judged = check_labels(&mut work, &sample, &graph, means);
+    progress("models", 3, STEPS);
+    let label = judgeable(&mut work);
+    let labels = label.map(|label| Labels::new(label, table.source.as_ref(), &sample, means.seed));
+    let few = Graph::few(table, &sample, means);
+    let near = few.as_ref().unwrap_or(&graph);
+    let panel = labels.as_ref().map(|labels| Panel::learn(table, &sample, near, labels, means));
+    progress("rows", 4, STEPS);
+    let (views, probs) = judge_rows(table, &sample, near, panel.as_ref(), means);
+    check_outliers(&mut work, outlier::scores(&views));
+    let judged = panel.as_ref().map(|panel| panel.verdict(probs));
     progress("patterns", 5, STEPS);
-    if let (Some((labels, _)), Some(label)) = (&judged, &table.label) {
+    if let (Some(labels), Some(label), Some(judged)) = (&labels, label, &judged) {
+        check_labels(&mut work, label, judged);
+        work.facts.spectral_share = spectral::share(&sample, labels);
         check_patterns(&mut work, &sample, &graph, labels, label, means);
     }
     progress("sources", 6, STEPS);
-    let judged = judged.map(|(_, judged)| judged);
     check_sources(&mut work, judged.as_ref(), means);
     progress("baseline", 7, STEPS);
     if let Some(baseline) = baseline {
@@ -277,8 +285,46 @@ fn check_copies(work: &mut Work<'_>, sample: &Sample, graph: &Graph) {
     work.scores.insert(Issue::Duplicate, scores);
 }
 
-fn check_outliers(work: &mut Work<'_>, sample: &Sample, graph: &Graph, means: Means) {
-    let scores = outlier::scores(work.table, sample, graph, means);
+/// Views of all rows for outliers, and probabilities of their classes; neighbours of rows beyond
+/// the sample are looked up once for both.
+fn judge_rows(
+    table: &Table,
+    sample: &Sample,
+    graph: &Graph,
+    panel: Option<&Panel<'_>>,
+    means: Means,
+) -> (Vec<f32>, Vec<f32>) {
+    let watch = outlier::Watch::new(sample, means);
+    let views = watch.look(&sample.space, &graph.neighbours, means.threads);
+    let probs = panel.map(Panel::own).unwrap_or_default();
+    let k = probs.len() / sample.rows.len().max(1);
+    let width = outlier::VIEWS + k;
+    let join = |views: &[f32], probs: &[f32]| -> Vec<f32> {
+        let mut joined = Vec::with_capacity(views.len() / outlier::VIEWS * width);
+        for (at, views) in views.chunks_exact(outlier::VIEWS).enumerate() {
+            joined.extend_from_slice(views);
+            joined.extend_from_slice(&probs[at * k..(at + 1) * k]);
+        }
+        joined
+    };
+    if sample.is_all(table) {
+        return (views, probs);
+    }
+    let all = sample.spread(table, join(&views, &probs), width, means, |rows, space| {
+        let one = Threads::new(1);
+        let near = nearest(&graph.space, space, &Skip::Nothing, label::VOTERS, one);
+        let views = watch.look(space, &near, one);
+        let probs = panel.map(|panel| panel.judge(table, rows, space, &near)).unwrap_or_default();
+        join(&views, &probs)
+    });
+    let rows = || all.chunks_exact(width);
+    (
+        rows().flat_map(|row| &row[..outlier::VIEWS]).copied().collect(),
+        rows().flat_map(|row| &row[outlier::VIEWS..]).copied().collect(),
+    )
+}
+
+fn check_outliers(work: &mut Work<'_>, scores: Vec<f32>) {
     let ascending = sorted(scores.iter().map(|x| f64::from(*x)));
     // The tail beyond the 95th percentile, taken for exponential; a row beyond it all is far.
     let (from, to) = (quantile(&ascending, 0.5), quantile(&ascending, 0.95));
@@ -320,25 +366,17 @@ fn judgeable<'a>(work: &mut Work<'a>) -> Option<&'a Coded> {
     None
 }
 
-fn check_labels(
-    work: &mut Work<'_>,
-    sample: &Sample,
-    graph: &Graph,
-    means: Means,
-) -> Option<(Labels, Judged)> {
-    let label = judgeable(work)?;
+fn check_labels(work: &mut Work<'_>, label: &Coded, judged: &Judged) {
     let table = work.table;
-    let labels = Labels::new(label, table.source.as_ref(), sample, means.seed);
-    let judged = label::judge(table, sample, graph, &labels, means);
     let given = |row: usize| judged.row(row).get(label.codes[row] as usize).copied();
     let score = |row: usize| given(row).map_or(0.0, |p| 1.0 - p);
     let mut scores: Vec<f32> = (0..table.n_rows).map(score).collect();
     work.facts.classes = label.names.clone();
     work.facts.class_counts = label.counts();
     work.facts.members = judged.members.clone();
-    let (found, n_tests) = noise::find(&judged, label);
+    let (found, n_tests) = noise::find(judged, label);
     work.n_tests += n_tests;
-    noise::sharpen(&mut scores, &found, &judged, label);
+    noise::sharpen(&mut scores, &found, judged, label);
     for noise in found {
         let (share, n) = (100.0 * noise.share, noise.rows.len());
         let claim = match noise.pair {
@@ -358,8 +396,6 @@ fn check_labels(
         work.find(finding);
     }
     work.scores.insert(Issue::Label, scores);
-    work.facts.spectral_share = spectral::share(sample, &labels);
-    Some((labels, judged))
 }
 
 fn check_patterns(

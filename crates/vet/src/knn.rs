@@ -78,7 +78,8 @@ pub(crate) fn nearest(
     threads: Threads,
 ) -> Neighbours {
     let postings = Postings::new(references);
-    let search = Search { references, queries, skip, postings: postings.as_ref(), k };
+    let padded = Padded::new(references);
+    let search = Search { references, padded, queries, skip, postings: postings.as_ref(), k };
     let pieces = threads.map_ranges(queries.n, CHUNK, |range| search.run(range));
     let mut found = Neighbours { k, at: Vec::new(), distance: Vec::new() };
     for (at, distance) in pieces {
@@ -88,8 +89,28 @@ pub(crate) fn nearest(
     found
 }
 
+/// Points whose numbers fill whole lanes: zeros are added, which no distance notices.
+struct Padded {
+    width: usize,
+    dense: Vec<f32>,
+}
+
+impl Padded {
+    fn new(space: &Space) -> Self {
+        let width = space.d.next_multiple_of(LANES);
+        let mut dense = vec![0.0; space.n * width];
+        if space.d != 0 {
+            for (to, from) in dense.chunks_exact_mut(width).zip(space.dense.chunks_exact(space.d)) {
+                to[..space.d].copy_from_slice(from);
+            }
+        }
+        Self { width, dense }
+    }
+}
+
 struct Search<'a> {
     references: &'a Space,
+    padded: Padded,
     queries: &'a Space,
     skip: &'a Skip<'a>,
     postings: Option<&'a Postings>,
@@ -123,11 +144,21 @@ impl Search<'_> {
 
     fn dense(&self, query: usize, block: usize, squared: &mut [f32]) {
         let n = self.references.n;
+        let width = self.padded.width;
+        if width == 0 {
+            squared.iter_mut().for_each(|x| *x = 0.0);
+            return;
+        }
         // A short block repeats its last query, whose lanes are not looked at.
-        let points: [&[f32]; BLOCK] =
-            std::array::from_fn(|lane| self.queries.point(query + lane.min(block - 1)));
-        for reference in 0..n {
-            let distances = squared_distances(self.references.point(reference), &points);
+        let mut points = vec![0.0; BLOCK * width];
+        for (lane, to) in points.chunks_exact_mut(width).enumerate() {
+            let from = self.queries.point(query + lane.min(block - 1));
+            to[..from.len()].copy_from_slice(from);
+        }
+        let (points, _) = points.as_chunks::<LANES>();
+        let lanes = width / LANES;
+        for (reference, point) in self.padded.dense.chunks_exact(width).enumerate() {
+            let distances = squared_distances(point.as_chunks::<LANES>().0, points, lanes);
             for (lane, distance) in distances.into_iter().enumerate() {
                 squared[lane * n + reference] = distance;
             }
@@ -159,30 +190,21 @@ impl Search<'_> {
     }
 }
 
-/// Squared distances between `a` and each of `b`, each summed in 8 lanes as
-/// [`bartizan_stats::sum::dot_f32`] does.
-fn squared_distances(a: &[f32], b: &[&[f32]; BLOCK]) -> [f32; BLOCK] {
-    let mut sums = [[0.0_f32; LANES]; BLOCK];
-    let body = a.len() / LANES * LANES;
-    let mut at = 0;
-    while at < body {
-        let x = &a[at..at + LANES];
-        for (sum, b) in sums.iter_mut().zip(b) {
-            let y = &b[at..at + LANES];
+/// Squared distances between `a` and each of the [`BLOCK`] points in `b`, `lanes` chunks each,
+/// summed in 8 lanes as [`bartizan_stats::sum::dot_f32`] does.
+fn squared_distances(a: &[[f32; LANES]], b: &[[f32; LANES]], lanes: usize) -> [f32; BLOCK] {
+    let mut distances = [0.0; BLOCK];
+    for (distance, b) in distances.iter_mut().zip(b.chunks_exact(lanes)) {
+        let mut s = [0.0_f32; LANES];
+        for (x, y) in a.iter().zip(b) {
             for lane in 0..LANES {
                 let difference = x[lane] - y[lane];
-                sum[lane] += difference * difference;
+                s[lane] += difference * difference;
             }
         }
-        at += LANES;
+        *distance = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     }
-    for (sum, b) in sums.iter_mut().zip(b) {
-        for (lane, at) in (body..a.len()).enumerate() {
-            let difference = a[at] - b[at];
-            sum[lane] += difference * difference;
-        }
-    }
-    sums.map(|s| ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+    distances
 }
 
 /// Appends the `k` smallest of `squared`, ties by place.

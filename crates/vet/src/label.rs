@@ -9,7 +9,7 @@
 use bartizan_stats::chance::Chance;
 use bartizan_stats::ln::ln;
 
-use crate::knn::{Neighbours, Skip, nearest};
+use crate::knn::Neighbours;
 use crate::linear::{Fit, Linear};
 use crate::sample::{Graph, Means, Sample};
 use crate::space::Space;
@@ -165,79 +165,125 @@ impl Judges<'_> {
     }
 }
 
-/// Judges every row. Cost: the folds' models on at most the sample, and neighbours of all rows.
-pub(crate) fn judge(
-    table: &Table,
-    sample: &Sample,
-    graph: &Graph,
-    labels: &Labels,
-    means: Means,
-) -> Judged {
-    let k = labels.n_classes;
-    let all: Vec<u32> = (0..sample.rows.len() as u32).collect();
-    let order = |row: usize| labels.of_row[row] as f32;
-    let binner = Binner::learn(table, &sample.rows, &order, None);
-    let growth = (1..=TREE_COLUMNS_MAX).contains(&binner.len()).then(|| growth(k, means.seed));
-    let bins = growth.is_some().then(|| binner.map(table, &sample.rows));
-    let n = all.len().max(1) as f32;
-    let mut prior = vec![0.0; k];
-    labels.of_sample.iter().for_each(|label| prior[*label as usize] += 1.0 / n);
-    let judges = Judges {
-        labels,
-        penalties: if sample.space.text.is_some() { vec![0.1, 1.0] } else { vec![1.0, 6.0, 40.0] },
-        growth,
-        reference_labels: graph
-            .references
-            .iter()
-            .map(|at| labels.of_sample[*at as usize])
-            .collect(),
-        prior,
-        sample,
-    };
-    let n_ways = labels.folds.len();
-    let folds = means.threads.map(n_ways * labels.n_folds, |at| {
-        judges.learn(bins.as_ref(), at / labels.n_folds, at % labels.n_folds)
-    });
-    let width = judges.n_members() * k;
-    let voters_at = width - 2 * k;
-    let mut said = vec![0.0; all.len() * width];
-    let mut once = vec![0.0; width];
-    for (at, out) in said.chunks_exact_mut(width).enumerate() {
-        for way in 0..n_ways {
-            let fold = &folds[way * labels.n_folds + labels.folds[way][at] as usize];
-            judges.ask(fold, &sample.space, bins.as_ref(), at, &mut once);
-            out.iter_mut().zip(&once).for_each(|(p, q)| *p += q / n_ways as f32);
-        }
-        judges.vote(&graph.neighbours, at, &mut out[voters_at..]);
+/// The judges, taught.
+pub(crate) struct Panel<'a> {
+    judges: Judges<'a>,
+    binner: Binner,
+    bins: Option<Bins>,
+    folds: Vec<Fold>,
+    members: Vec<Member>,
+    said: Vec<f32>,
+}
+
+impl<'a> Panel<'a> {
+    /// Teaches the judges. Cost: the folds' models on at most the sample.
+    pub(crate) fn learn(
+        table: &Table,
+        sample: &'a Sample,
+        graph: &Graph,
+        labels: &'a Labels,
+        means: Means,
+    ) -> Self {
+        let k = labels.n_classes;
+        let order = |row: usize| labels.of_row[row] as f32;
+        let binner = Binner::learn(table, &sample.rows, &order, None);
+        let growth = (1..=TREE_COLUMNS_MAX).contains(&binner.len()).then(|| growth(k, means.seed));
+        let bins = growth.is_some().then(|| binner.map(table, &sample.rows));
+        let n = sample.rows.len().max(1) as f32;
+        let mut prior = vec![0.0; k];
+        labels.of_sample.iter().for_each(|label| prior[*label as usize] += 1.0 / n);
+        let is_text = sample.space.text.is_some();
+        let judges = Judges {
+            labels,
+            penalties: if is_text { vec![0.1, 1.0] } else { vec![1.0, 6.0, 40.0] },
+            growth,
+            reference_labels: graph
+                .references
+                .iter()
+                .map(|at| labels.of_sample[*at as usize])
+                .collect(),
+            prior,
+            sample,
+        };
+        let folds = means.threads.map(labels.folds.len() * labels.n_folds, |at| {
+            judges.learn(bins.as_ref(), at / labels.n_folds, at % labels.n_folds)
+        });
+        let mut panel = Self { judges, binner, bins, folds, members: Vec::new(), said: Vec::new() };
+        panel.said = panel.hear(graph);
+        panel.members = weigh(&panel.judges, &panel.said, k);
+        panel
     }
-    let members = weigh(&judges, &said, k);
-    let mix = |said: &[f32]| -> Vec<f32> {
+
+    fn width(&self) -> usize {
+        self.judges.n_members() * self.judges.labels.n_classes
+    }
+
+    /// Where the neighbours' votes begin in what the members say.
+    fn voters_at(&self) -> usize {
+        self.width() - 2 * self.judges.labels.n_classes
+    }
+
+    /// What the members say of the sample's rows, each by models that have not seen it.
+    fn hear(&self, graph: &Graph) -> Vec<f32> {
+        let labels = self.judges.labels;
+        let (width, n_ways) = (self.width(), labels.folds.len());
+        let mut said = vec![0.0; labels.of_sample.len() * width];
+        let mut once = vec![0.0; width];
+        for (at, out) in said.chunks_exact_mut(width).enumerate() {
+            for (way, fold_of) in labels.folds.iter().enumerate() {
+                let fold = &self.folds[way * labels.n_folds + fold_of[at] as usize];
+                let space = &self.judges.sample.space;
+                self.judges.ask(fold, space, self.bins.as_ref(), at, &mut once);
+                out.iter_mut().zip(&once).for_each(|(p, q)| *p += q / n_ways as f32);
+            }
+            self.judges.vote(&graph.neighbours, at, &mut out[self.voters_at()..]);
+        }
+        said
+    }
+
+    fn mix(&self, said: &[f32]) -> Vec<f32> {
+        let k = self.judges.labels.n_classes;
         let mut out = vec![0.0; k];
-        for (member, said) in members.iter().zip(said.chunks_exact(k)) {
+        for (member, said) in self.members.iter().zip(said.chunks_exact(k)) {
             out.iter_mut().zip(said).for_each(|(p, q)| *p += member.weight as f32 * q);
         }
         out
-    };
-    let own_probs = said.chunks_exact(width).flat_map(mix).collect();
-    let probs = sample.spread(table, own_probs, k, means, |rows, space| {
-        let bins = judges.growth.is_some().then(|| binner.map(table, rows));
-        let one = crate::parallel::Threads::new(1);
-        let near = nearest(&graph.space, space, &Skip::Nothing, VOTERS, one);
-        let mut out = Vec::with_capacity(rows.len() * k);
+    }
+
+    /// Probabilities of the sample's rows.
+    pub(crate) fn own(&self) -> Vec<f32> {
+        self.said.chunks_exact(self.width()).flat_map(|said| self.mix(said)).collect()
+    }
+
+    /// Probabilities of other rows, whose neighbours among the references are `near`.
+    pub(crate) fn judge(
+        &self,
+        table: &Table,
+        rows: &[u32],
+        space: &Space,
+        near: &Neighbours,
+    ) -> Vec<f32> {
+        let bins = self.judges.growth.is_some().then(|| self.binner.map(table, rows));
+        let width = self.width();
+        let mut out = Vec::with_capacity(rows.len() * self.judges.labels.n_classes);
         let (mut said, mut mean) = (vec![0.0; width], vec![0.0; width]);
         for at in 0..rows.len() {
             mean.iter_mut().for_each(|p| *p = 0.0);
             // Two of the folds' models: all would cost more and say the same.
-            for fold in folds.iter().take(2) {
-                judges.ask(fold, space, bins.as_ref(), at, &mut said);
+            for fold in self.folds.iter().take(2) {
+                self.judges.ask(fold, space, bins.as_ref(), at, &mut said);
                 mean.iter_mut().zip(&said).for_each(|(p, q)| *p += 0.5 * q);
             }
-            judges.vote(&near, at, &mut mean[voters_at..]);
-            out.extend(mix(&mean));
+            self.judges.vote(near, at, &mut mean[self.voters_at()..]);
+            out.extend(self.mix(&mean));
         }
         out
-    });
-    Judged { probs, n_classes: k, members }
+    }
+
+    /// The whole table's probabilities, as what the judges say.
+    pub(crate) fn verdict(&self, probs: Vec<f32>) -> Judged {
+        Judged { probs, n_classes: self.judges.labels.n_classes, members: self.members.clone() }
+    }
 }
 
 fn growth(n_classes: usize, seed: u64) -> Growth {

@@ -10,24 +10,25 @@ use bartizan_stats::isolation::IsolationForest;
 use bartizan_stats::ln::ln;
 use bartizan_stats::quantile::{median, sorted};
 
-use crate::knn::{Neighbours, Skip, nearest};
+use crate::knn::Neighbours;
 use crate::parallel::Threads;
-use crate::sample::{Graph, Means, Sample};
+use crate::sample::{Means, Sample};
 use crate::space::Space;
-use crate::table::Table;
 
 /// Nearest rows whose mean distance counts.
 const NEAR: usize = 10;
 /// The same, for crowds of outliers.
-const FAR: usize = 50;
-const TREES: usize = 150;
+const FAR: usize = 25;
+const TREES: usize = 100;
+/// Values of a column that its tails are read from.
+const TAIL_VALUES: usize = 1_000;
 /// Columns up to which the covariance is asked, rows that it is taken from, and its shrinkage.
 const COVARIANCE_COLUMNS_MAX: usize = 600;
 const COVARIANCE_ROWS: usize = 4_000;
 const SHRINK: f64 = 0.1;
 
 /// The views of one row, and what each counts for.
-const VIEWS: usize = 5;
+pub(crate) const VIEWS: usize = 5;
 const WEIGHTS: [f64; VIEWS] = [0.5, 0.5, 2.0, 1.0, 0.3];
 
 struct Views {
@@ -79,9 +80,10 @@ impl Views {
             let mut values: Vec<f32> = rows.iter().skip(column).step_by(width).copied().collect();
             values.sort_unstable_by(f32::total_cmp);
             let n = values.len().max(1) as f64;
+            let step = values.len().div_ceil(TAIL_VALUES).max(1);
             let mean = values.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
             let third: f64 = values.iter().map(|x| (f64::from(*x) - mean).powi(3)).sum();
-            (values, third < 0.0)
+            (values.into_iter().step_by(step).collect(), third < 0.0)
         };
         let covariance = (width <= COVARIANCE_COLUMNS_MAX)
             .then(|| {
@@ -123,25 +125,43 @@ impl Views {
     }
 }
 
-/// Score of each row of the table, at least 0: about 1 is ordinary, beyond 4 is far.
-pub(crate) fn scores(table: &Table, sample: &Sample, graph: &Graph, means: Means) -> Vec<f32> {
-    let rarity = rarity(&sample.space);
-    let views = Views::new(&sample.space, &rarity, means.seed);
-    let look = |space: &Space, neighbours: &Neighbours| -> Vec<f32> {
-        let mut point = Vec::new();
-        let mut out = Vec::with_capacity(space.n * VIEWS);
-        for at in 0..space.n {
-            numbers(space, &rarity, at, &mut point);
-            out.extend(views.of(&point, neighbours, at));
-        }
-        out
-    };
-    let own = look(&sample.space, &graph.neighbours);
-    let scales = scales(&own);
-    let all = sample.spread(table, own, VIEWS, means, |_, space| {
-        let near = nearest(&graph.space, space, &Skip::Nothing, FAR, Threads::new(1));
-        look(space, &near)
-    });
+/// What the sample taught about rows that are far.
+pub(crate) struct Watch {
+    rarity: Vec<Vec<f32>>,
+    views: Views,
+}
+
+impl Watch {
+    pub(crate) fn new(sample: &Sample, means: Means) -> Self {
+        let rarity = rarity(&sample.space);
+        let views = Views::new(&sample.space, &rarity, means.seed);
+        Self { rarity, views }
+    }
+
+    /// The views of each point, [`VIEWS`] values a point.
+    pub(crate) fn look(
+        &self,
+        space: &Space,
+        neighbours: &Neighbours,
+        threads: Threads,
+    ) -> Vec<f32> {
+        let pieces = threads.map_ranges(space.n, 512, |range| {
+            let mut point = Vec::new();
+            let mut out = Vec::with_capacity(range.len() * VIEWS);
+            for at in range {
+                numbers(space, &self.rarity, at, &mut point);
+                out.extend(self.views.of(&point, neighbours, at));
+            }
+            out
+        });
+        pieces.concat()
+    }
+}
+
+/// Score of each row, at least 0: about 1 is ordinary, beyond 4 is far. `all` are the views of all
+/// rows, by whose own medians and spreads they are put on one scale.
+pub(crate) fn scores(all: &[f32]) -> Vec<f32> {
+    let scales = scales(all);
     all.chunks_exact(VIEWS).map(|views| combine(views, &scales)).collect()
 }
 

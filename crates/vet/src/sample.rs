@@ -12,9 +12,13 @@ use crate::space::{Scales, Space};
 use crate::table::Table;
 
 /// Most rows that models are fitted to.
-pub const SAMPLE_MAX: usize = 20_000;
+pub(crate) const SAMPLE_MAX: usize = 20_000;
+/// Rows of the sample once not all rows are in it: beyond, models gain little and cost much.
+const SAMPLE_ROWS: usize = 10_000;
 /// Most rows of the sample that other rows are compared with one by one, once not all rows are.
 pub(crate) const REFERENCES_MAX: usize = 4_000;
+/// References that every row beyond the sample is compared with.
+const REFERENCES_FEW: usize = 1_200;
 /// Rows beyond the sample that are judged at once.
 pub(crate) const PIECE: usize = 4_096;
 
@@ -38,8 +42,9 @@ impl Sample {
     /// Takes the sample of `table`.
     pub(crate) fn take(table: &Table, means: Means) -> Self {
         let mut chance = Chance::new(means.seed, 1);
+        let wanted = if table.n_rows <= SAMPLE_MAX { SAMPLE_MAX } else { SAMPLE_ROWS };
         let rows: Vec<u32> =
-            chance.sample(table.n_rows, SAMPLE_MAX).into_iter().map(|row| row as u32).collect();
+            chance.sample(table.n_rows, wanted).into_iter().map(|row| row as u32).collect();
         let scales = Scales::learn(table, &rows);
         let space = scales.map(table, &rows);
         Self { rows, scales, space }
@@ -92,16 +97,6 @@ impl Sample {
         }
         all
     }
-
-    /// The points of the sample that other rows are compared with one by one, as places in it.
-    pub(crate) fn references(&self, table: &Table, means: Means) -> Vec<u32> {
-        if self.is_all(table) {
-            return (0..self.rows.len() as u32).collect();
-        }
-        let mut chance = Chance::new(means.seed, 2);
-        let chosen = chance.sample(self.rows.len(), REFERENCES_MAX);
-        chosen.into_iter().map(|at| at as u32).collect()
-    }
 }
 
 /// Neighbours kept of each row.
@@ -118,9 +113,22 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Looks all up.
+    /// Looks all up: among all rows where they are the sample, else among some of it.
     pub(crate) fn new(table: &Table, sample: &Sample, means: Means) -> Self {
-        let references = sample.references(table, means);
+        let n = if sample.is_all(table) { sample.rows.len() } else { REFERENCES_MAX };
+        Self::among(sample, n, means)
+    }
+
+    /// The same among few references, by which rows beyond the sample are judged too, so that all
+    /// distances are of one scale; `None` where there are no such rows.
+    pub(crate) fn few(table: &Table, sample: &Sample, means: Means) -> Option<Self> {
+        (!sample.is_all(table)).then(|| Self::among(sample, REFERENCES_FEW, means))
+    }
+
+    fn among(sample: &Sample, n: usize, means: Means) -> Self {
+        let mut chance = Chance::new(means.seed, 2);
+        let chosen = chance.sample(sample.rows.len(), n);
+        let references: Vec<u32> = chosen.into_iter().map(|at| at as u32).collect();
         let mut own = vec![u32::MAX; sample.rows.len()];
         for (at, place) in references.iter().enumerate() {
             own[*place as usize] = at as u32;

@@ -64,9 +64,12 @@ impl Flaw {
     }
 }
 
+/// What a value is, and what it looks like.
+type Example = Option<(String, String)>;
+
 /// A flaw of a column.
 #[derive(Clone, Debug)]
-pub struct ColumnFlaw {
+pub(crate) struct ColumnFlaw {
     /// Which column.
     pub column: String,
     /// What.
@@ -74,7 +77,7 @@ pub struct ColumnFlaw {
     /// Rows that show it, ascending.
     pub rows: Vec<u32>,
     /// An example: what it is and what it looks like.
-    pub example: Option<(String, String)>,
+    pub example: Example,
 }
 
 /// Flaws, and a score a row.
@@ -121,7 +124,7 @@ fn codes(feature: &Feature, coded: &Coded, known: Option<&Coded>, flaws: &mut Ve
             plain.extend(common.map(|(_, name)| (skeleton(name), name.clone())));
         }
     }
-    let mut found: BTreeMap<Flaw, (Vec<usize>, Option<(String, String)>)> = BTreeMap::new();
+    let mut found: BTreeMap<Flaw, (Vec<usize>, Example)> = BTreeMap::new();
     for (code, name) in coded.names.iter().enumerate() {
         let is_known = match known {
             Some(known) => known.names.contains(name),

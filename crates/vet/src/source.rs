@@ -87,7 +87,7 @@ pub(crate) fn find(
         facts.label_z = binomial_z(facts.error_share * n, n, usual);
     }
     let most = facts.iter().map(|facts| facts.label_z).fold(1.0, f64::max);
-    for row in 0..table.n_rows {
+    for (row, score) in scores.iter_mut().enumerate() {
         let (Some(facts), Some(p)) = (facts.get(source.codes[row] as usize), given(row)) else {
             continue;
         };
@@ -95,7 +95,7 @@ pub(crate) fn find(
         let share = (1.5 * excess).clamp(0.002, 0.9) as f32;
         let (wrong, right) = (share * (1.0 - p), (1.0 - share) * p);
         let posterior = wrong / (wrong + right).max(1e-9);
-        scores[row] = posterior + 0.01 * (facts.label_z.max(0.0) / most) as f32;
+        *score = posterior + 0.01 * (facts.label_z.max(0.0) / most) as f32;
     }
     (facts, scores)
 }

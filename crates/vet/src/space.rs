@@ -80,7 +80,6 @@ pub(crate) struct Scales {
     vocabulary: HashMap<u64, u32>,
     /// Inverse document frequency of each term.
     idf: Vec<f32>,
-    pub(crate) is_pixels: bool,
 }
 
 /// Mean and spread of the finite ones of `values`; spread 1 where there is none.
@@ -137,7 +136,7 @@ impl Scales {
             }
         }
         let (vocabulary, idf) = vocabulary(table, rows);
-        Self { parts, vocabulary, idf, is_pixels }
+        Self { parts, vocabulary, idf }
     }
 
     /// `rows` of `table` as points.

@@ -24,6 +24,9 @@ use crate::answer::Answer;
 use crate::render::progress::Progress;
 use crate::render::vet as render;
 
+/// Memory of the packed data unless told, in MiB.
+const MEMORY_MIB: u64 = 3_072;
+
 /// Shape of what goes to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Shape {
@@ -77,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     statement: Option<PathBuf>,
     /// Most memory that the packed data may take, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 3_072, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     memory: u64,
     /// Most threads; the answer does not depend on it
     #[arg(long, value_name = "N")]
@@ -88,6 +91,29 @@ pub(crate) struct Args {
     /// Only read and count: no models, no verdict
     #[arg(long, conflicts_with_all = ["scores", "quarantine", "clean", "statement", "baseline"])]
     sketch: bool,
+}
+
+impl Args {
+    /// What `bartizan vet DATA --label COLUMN` asks.
+    pub(crate) fn of(data: &std::path::Path, label: &str) -> Self {
+        Self {
+            data: data.to_owned(),
+            label: Some(label.to_owned()),
+            source: None,
+            text: None,
+            baseline: None,
+            policy: None,
+            format: Shape::Text,
+            scores: None,
+            quarantine: None,
+            clean: None,
+            statement: None,
+            memory: MEMORY_MIB,
+            threads: None,
+            seed: 1,
+            sketch: false,
+        }
+    }
 }
 
 impl From<ReadError> for Failure {

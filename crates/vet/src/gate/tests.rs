@@ -225,7 +225,8 @@ fn what_cannot_be_judged_is_not_called_clean() {
     let quantity = |rows: &mut Rows| {
         rows.columns[6].values = rows.columns[0].values.clone();
     };
-    let edits: [(&str, usize, &dyn Fn(&mut Rows)); 4] = [
+    type Edit<'a> = (&'a str, usize, &'a dyn Fn(&mut Rows));
+    let edits: [Edit<'_>; 4] = [
         ("constant label", 200, &constant),
         ("all null", 200, &nulls),
         ("quantity", 200, &quantity),

@@ -53,7 +53,7 @@ impl Seen {
             (Self::Nothing, own) => own,
             (seen, own) if seen == own => seen,
             (Self::Integer, Self::Number) | (Self::Number, Self::Integer) => Self::Number,
-            (Self::Nothing | Self::Bool | Self::Integer | Self::Number | Self::Text, _)
+            (Self::Bool | Self::Integer | Self::Number | Self::Text, _)
             | (Self::List(_) | Self::Mixed, _) => Self::Mixed,
         }
     }

@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::batches::Decode;
-use super::cells::{Cell, Filling, Seen, meaning};
+use super::cells::{Filling, Seen, meaning};
 use super::rows::Rows;
 use super::{ReadError, ReadLimits};
 
@@ -246,11 +246,9 @@ impl Decode for Csv {
             }
             for (at, column) in columns.iter_mut().enumerate() {
                 let (field, is_quoted) = record.field(at).unwrap_or_default();
-                let cell = match meaning(field, is_quoted) {
-                    // In a column of texts "NaN" and "NA" may be names; only nothing is missing.
-                    Cell::Missing if !field.is_empty() => meaning(field, column.is_text()),
-                    cell => cell,
-                };
+                // In a column of texts "NaN" and "NA" may be names; only nothing is missing.
+                let is_name = is_quoted || (column.is_text() && !field.is_empty());
+                let cell = meaning(field, is_name);
                 column.push(&cell, field);
             }
             n_rows = n_rows.saturating_add(1);

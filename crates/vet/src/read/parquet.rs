@@ -30,7 +30,7 @@ const BATCH_ROWS_MAX: u64 = 8_192;
 const BATCH_BYTES_MAX: u64 = 64 << 20;
 
 /// The rows of a file, batch by batch. After an error there are no more.
-pub struct Batches {
+pub(super) struct Batches {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
     columns: Vec<(String, Plan)>,
