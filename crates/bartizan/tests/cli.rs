@@ -289,6 +289,14 @@ fn models_are_added_listed_unloaded_and_removed() {
     let (inferred, err) = at(&["inspect", &model, "--reference", &reference], 0);
     assert!(inferred.contains("mean radius") && !inferred.contains("\"target\""), "{inferred}");
     assert!(err.contains("column `target` of the reference is the answer"), "{err}");
+    let (operators, err) = at(&["inspect", &model, "--operators"], 0);
+    let line = operators.lines().find(|line| line.starts_with("LinearClassifier")).unwrap();
+    assert!(line.contains("ai.onnx.ml 1") && line.contains("native"), "{operators}");
+    assert!(err.contains("It loads"), "{err}");
+    let scan = format!("{EXAMPLES}/../crates/engine/tests/zoo/data/knn-regressor-scan.onnx");
+    let (operators, err) = at(&["inspect", &scan, "--operators"], 1);
+    assert!(operators.lines().any(|line| line.starts_with("Scan") && line.contains(" - ")));
+    assert!(err.contains("operator `Scan`"), "{err}");
     let wrong = fs::read_to_string(&contract).unwrap().replace("[-1, 30]", "[-1, 31]");
     fs::write(dir.path("wrong.toml"), wrong).unwrap();
     at(&["add", &model, "--name", "cancer", "--contract", "wrong.toml"], 1);

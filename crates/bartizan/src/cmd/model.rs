@@ -15,6 +15,8 @@ use crate::owner::operation::{ModelAdd, ModelRef, ModelRow, Operation, Outcome a
 use crate::owner::reach::{Reach, ReachError};
 use crate::render::table::Table;
 
+mod operators;
+
 /// Arguments of `bartizan model`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
@@ -38,6 +40,10 @@ pub(crate) enum Args {
         /// The model and what comes with it
         #[command(flatten)]
         file: FileArgs,
+        /// List its operators instead, where each runs and what it costs; also of a model that
+        /// does not load
+        #[arg(long)]
+        operators: bool,
     },
     /// List models
     List {
@@ -132,7 +138,12 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
             let row = add(file, name, *version, &place.environment)?;
             show(&row, *format, "is in service", out)
         }
-        Args::Inspect { file } => inspect(file, &place.environment, out),
+        Args::Inspect { file, operators: false } => inspect(file, &place.environment, out),
+        Args::Inspect { file, operators: true } => {
+            let bounds = bounds(&place.environment);
+            let found = prepare::inspect(file.path(), &bounds).map_err(failure)?;
+            operators::show(&found, out)
+        }
         Args::List { format } => {
             // A verb that only reads takes no lock: versions come and go whole.
             let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
@@ -262,11 +273,14 @@ pub(crate) fn add(
     }
 }
 
+/// Needs no environment; where there is one, its bounds hold.
+fn bounds(root: &Path) -> crate::config::Models {
+    Environment::open(root)
+        .map_or_else(|_| crate::config::Models::default(), |env| env.config().models.clone())
+}
+
 fn inspect(file: &FileArgs, root: &Path, out: &mut dyn io::Write) -> Outcome {
-    // Needs no environment; where there is one, its bounds hold.
-    let bounds = Environment::open(root)
-        .map_or_else(|_| crate::config::Models::default(), |env| env.config().models.clone());
-    let prepared = prepared(file, &bounds)?;
+    let prepared = prepared(file, &bounds(root))?;
     out.write_all(&prepared.files.contract)?;
     let (predictor, recipe) = (&prepared.predictor, prepared.predictor.recipe());
     eprintln!(

@@ -171,13 +171,24 @@ fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
     }
 }
 
+/// What a model's file is made of, whether or not it loads.
+///
+/// # Errors
+/// [`PrepareError`] where it cannot be read, or is no ONNX file.
+pub(crate) fn inspect(path: &Path, bounds: &Models) -> Result<native::Inspection, PrepareError> {
+    Ok(native::inspect(&read_model(path, bounds)?, &limits(bounds))?)
+}
+
 fn load_model(bytes: &[u8], bounds: &Models) -> Result<Arc<dyn Predictor>, PrepareError> {
-    let limits = LoadLimits {
+    Ok(Arc::new(native::load(bytes, &limits(bounds))?))
+}
+
+fn limits(bounds: &Models) -> LoadLimits {
+    LoadLimits {
         file_bytes_max: usize::try_from(bounds.file_bytes_max).unwrap_or(usize::MAX),
         resident_bytes_max: usize::try_from(bounds.resident_bytes_max).unwrap_or(usize::MAX),
         ..LoadLimits::default()
-    };
-    Ok(Arc::new(native::load(bytes, &limits)?))
+    }
 }
 
 fn read_contract(bytes: &[u8], rows_max: u64) -> Result<Contract, PrepareError> {
