@@ -118,7 +118,7 @@ fn onnx(bytes: &[u8]) {
     }
 }
 
-/// One row of zeroes for a model of floats, where it is of a sane size.
+/// One row of zeroes, where it is of a sane size.
 fn zeroes(signature: &Signature) -> Option<Vec<Tensor>> {
     let tensor = |spec: &TensorSpec| {
         let dims = spec.shape.iter().map(|dim| match dim {
@@ -127,10 +127,27 @@ fn zeroes(signature: &Signature) -> Option<Vec<Tensor>> {
         });
         let shape: Vec<u64> = dims.collect();
         let n = shape.iter().try_fold(1_u64, |n, dim| n.checked_mul(*dim))?;
-        if spec.datatype != Datatype::Fp32 || 1 << 16 < n {
+        if 1 << 16 < n {
             return None;
         }
-        Tensor::new(spec.name.as_str(), shape, Values::Fp32(vec![0.0; n as usize])).ok()
+        let n = n as usize;
+        let values = match spec.datatype {
+            Datatype::Fp32 => Values::Fp32(vec![0.0; n]),
+            Datatype::Fp64 => Values::Fp64(vec![0.0; n]),
+            Datatype::Int64 => Values::Int64(vec![0; n]),
+            Datatype::Int32 => Values::Int32(vec![0; n]),
+            Datatype::Bool => Values::Bool(vec![false; n]),
+            Datatype::Bytes => Values::Bytes(vec![Vec::new(); n]),
+            Datatype::Uint8
+            | Datatype::Uint16
+            | Datatype::Uint32
+            | Datatype::Uint64
+            | Datatype::Int8
+            | Datatype::Int16
+            | Datatype::Fp16
+            | Datatype::Bf16 => return None,
+        };
+        Tensor::new(spec.name.as_str(), shape, values).ok()
     };
     signature.inputs.iter().map(tensor).collect()
 }

@@ -154,3 +154,37 @@ impl Step {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel::Function;
+    use super::super::operators::OPERATORS;
+    use super::super::shape::Extent;
+    use super::*;
+
+    /// P3 from both sides.
+    #[test]
+    fn a_kernel_that_gives_another_number_of_elements_fails_the_run() {
+        let gives = |n: usize| {
+            let run = move |call: &mut Call<'_, '_>| {
+                call.put(0, Values::Int64(vec![0; n]));
+                Ok(())
+            };
+            let step = Step {
+                kernel: Box::new(Function(run)),
+                inputs: Box::default(),
+                outputs: Box::new([Some(0)]),
+                shapes: Box::new([Shape::new(vec![Extent::Rows(1), Extent::Fixed(2)]).unwrap()]),
+                info: &OPERATORS[0],
+                node: "liar".into(),
+                row_cost_ns: 0,
+            };
+            step.run(3, &mut [Slot::Empty]).map_err(|error| error.to_string())
+        };
+        assert_eq!(gives(6), Ok(()));
+        for n in [0, 5, 7] {
+            let error = gives(n).unwrap_err();
+            assert!(error.contains("`liar`") && error.contains("6 were foretold"), "{error}");
+        }
+    }
+}

@@ -9,3 +9,5 @@ mod compare;
 mod files;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod hostile;
