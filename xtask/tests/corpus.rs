@@ -1,6 +1,7 @@
 //! Replays the corpus of every fuzz target: what once broke a parser, and seeds of each kind.
 
 #[path = "../../fuzz/src/targets.rs"]
+#[allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "targets of a fuzzer")]
 pub mod targets;
 
 use std::collections::BTreeSet;

@@ -116,7 +116,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
     match &cli.command {
         Command::Demo(args) => cmd::demo::run(args, out),
         Command::Init(args) => cmd::init::run(args),
-        Command::Serve(args) => cmd::serve::run(args, &cli.place),
+        Command::Serve(args) => cmd::serve::run(args, &cli.place, out),
         Command::Key(args) => cmd::key::run(args, &cli.place, out),
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
         Command::Scan(args) => cmd::scan::run(args, out),

@@ -1,6 +1,7 @@
 //! `bartizan serve`: a lasting environment, or one model in a temporary one.
 
 use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -36,10 +37,10 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// Why nothing is served.
-pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn Write) -> Outcome {
     match args.model.given() {
         None => serve_lasting(&place.environment),
-        Some(file) => serve_one(&file),
+        Some(file) => serve_one(&file, out),
     }
 }
 
@@ -102,7 +103,7 @@ impl Drop for Temporary {
     }
 }
 
-fn serve_one(file: &FileArgs) -> Outcome {
+fn serve_one(file: &FileArgs, out: &mut dyn Write) -> Outcome {
     let name = model::name_of(file.path()).map_err(Failure::usage)?;
     let random = bartizan_core::digest::hex(&entropy::random::<6>(&OsEntropy));
     let root = std::env::temp_dir().join(format!("bartizan-{random}"));
@@ -133,7 +134,8 @@ fn serve_one(file: &FileArgs) -> Outcome {
     );
     eprintln!();
     eprintln!("Key (also in key.txt there):");
-    println!("{key}");
+    writeln!(out, "{key}")?;
+    out.flush()?;
     eprintln!();
     eprintln!("Ask it what it takes:");
     eprintln!(
