@@ -26,6 +26,8 @@ const MEASURE: usize = 10;
 /// Cosine of two texts from which on they are near, and from which on they are in the ring.
 const TEXT_NEAR: f32 = 0.5;
 const TEXT_RING: f32 = 0.25;
+/// Least share of a flood that is near each of its rows.
+const ROUND_MIN: f32 = 0.35;
 /// Rows from which on a crowd may be a flood.
 pub(crate) const FLOOD_MIN: usize = 8;
 
@@ -91,6 +93,9 @@ pub(crate) fn find(table: &Table, sample: &Sample, graph: &Graph) -> Copies {
         let island = held / (held + 2.0 * ringed).max(1.0);
         let purity = purity(table, sample, crowd);
         let size = crowd.len() as f64;
+        // A crowd is round: most of it is near each of it. A chain of twins is not.
+        let reach = (crowd.len() - 1).min(graph.neighbours.k) as f32;
+        let roundness = held / (size as f32 * reach);
         let score = (ln(size) as f32) * island * purity;
         for at in crowd {
             // Those in the middle before those at the rim.
@@ -99,7 +104,11 @@ pub(crate) fn find(table: &Table, sample: &Sample, graph: &Graph) -> Copies {
             let kept = &mut scores[sample.rows[*at as usize] as usize];
             *kept = kept.max(score);
         }
-        if flood_min <= crowd.len() && 0.6 <= island && 0.9 <= purity {
+        if (flood_min..=n / 2).contains(&crowd.len())
+            && 0.6 <= island
+            && ROUND_MIN <= roundness
+            && 0.9 <= purity
+        {
             floods.push(crowd.iter().map(|at| sample.rows[*at as usize]).collect());
         }
     }

@@ -29,12 +29,13 @@ const SHRINK: f64 = 0.1;
 
 /// The views of one row, and what each counts for.
 pub(crate) const VIEWS: usize = 5;
-const WEIGHTS: [f64; VIEWS] = [0.5, 0.5, 2.0, 1.0, 0.3];
+const WEIGHTS: [f64; VIEWS] = [0.5, 0.25, 1.0, 1.0, 1.0];
 
 struct Views {
     forest: IsolationForest,
     covariance: Option<Covariance>,
-    /// Ascending values of each column, and whether its long tail is on the left.
+    /// Ascending values of each column, and whether they are about even: of a skewness
+    /// below 1.
     tails: Vec<(Vec<f32>, bool)>,
     width: usize,
 }
@@ -82,8 +83,12 @@ impl Views {
             let n = values.len().max(1) as f64;
             let step = values.len().div_ceil(TAIL_VALUES).max(1);
             let mean = values.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
-            let third: f64 = values.iter().map(|x| (f64::from(*x) - mean).powi(3)).sum();
-            (values.into_iter().step_by(step).collect(), third < 0.0)
+            let moment = |power: i32| -> f64 {
+                values.iter().map(|x| (f64::from(*x) - mean).powi(power)).sum::<f64>() / n
+            };
+            let spread = moment(2).sqrt();
+            let is_even = moment(3).abs() < spread * spread * spread;
+            (values.into_iter().step_by(step).collect(), is_even)
         };
         let covariance = (width <= COVARIANCE_COLUMNS_MAX)
             .then(|| {
@@ -93,20 +98,18 @@ impl Views {
         Self { forest, covariance, tails: (0..width).map(tail).collect(), width }
     }
 
-    /// Sum over columns of the negative logarithm of the tail beyond the row's value: the larger
-    /// of left tails, right tails, and tails by skewness.
+    /// Mean over columns of the negative logarithm of the tail beyond the row's value: of both
+    /// tails together where the column is about even, else of the thinner.
     fn tail(&self, point: &[f32]) -> f32 {
-        let mut sums = [0.0_f64; 3];
-        for (x, (values, is_left)) in point.iter().zip(&self.tails) {
+        let mut sum = 0.0_f64;
+        for (x, (values, is_even)) in point.iter().zip(&self.tails) {
             let n = values.len() as f64;
             let below = values.partition_point(|value| value <= x) as f64;
             let above = n - values.partition_point(|value| value < x) as f64;
             let (left, right) = (-ln((below + 0.5) / (n + 1.0)), -ln((above + 0.5) / (n + 1.0)));
-            sums[0] += left;
-            sums[1] += right;
-            sums[2] += if *is_left { left } else { right };
+            sum += if *is_even { left + right } else { left.max(right) };
         }
-        (sums.into_iter().fold(0.0, f64::max) / self.width.max(1) as f64) as f32
+        (sum / self.width.max(1) as f64) as f32
     }
 
     fn of(&self, point: &[f32], neighbours: &Neighbours, at: usize) -> [f32; VIEWS] {

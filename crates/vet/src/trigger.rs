@@ -34,6 +34,8 @@ const EXCESS_MIN: f64 = 0.45;
 /// Largest share of a class that a planted pattern explains: what most of a class shows is what
 /// the class is.
 const CLASS_SHARE_MAX: f64 = 0.5;
+/// Largest share of other rows that hold what belongs to a pattern's name.
+const COMPANION_SHARE_MAX: f64 = 0.1;
 /// Most patterns reported.
 const PATTERNS_MAX: usize = 16;
 
@@ -67,6 +69,18 @@ impl std::fmt::Display for Item {
             Self::Number { column, value } => write!(f, "{column} = {value}"),
             Self::Category { column, value } => write!(f, "{column} = \"{value}\""),
             Self::Words { words } => write!(f, "\"{words}\""),
+        }
+    }
+}
+
+impl Item {
+    /// Whether a row that holds this holds `other` too, whatever the row.
+    fn says(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Words { words }, Self::Words { words: part }) => {
+                format!(" {words} ").contains(&format!(" {part} "))
+            }
+            (Self::Number { .. } | Self::Category { .. } | Self::Words { .. }, _) => false,
         }
     }
 }
@@ -371,8 +385,38 @@ impl Miner<'_> {
         Candidate { keys, places, observed, expected, z, local }
     }
 
+    /// What else all rows of the pattern hold and few others do: it belongs to its name, though
+    /// it tells no more rows apart. Rarest elsewhere first.
+    fn companions(&self, candidate: &Candidate) -> Vec<Key> {
+        let n_held = candidate.places.len();
+        let n_others = self.sample.rows.len() - n_held;
+        let mut companions: Vec<(usize, Key)> = self
+            .items
+            .iter()
+            .filter(|(key, places)| {
+                n_held <= places.len()
+                    && (places.len() - n_held) as f64 <= COMPANION_SHARE_MAX * n_others as f64
+                    && !candidate.keys.contains(key)
+                    && intersect(&candidate.places, places).len() == n_held
+            })
+            .map(|(key, places)| (places.len(), *key))
+            .collect();
+        companions.sort_unstable();
+        companions.into_iter().map(|(_, key)| key).collect()
+    }
+
     fn pattern(&self, candidate: Candidate, class: usize) -> Pattern {
-        let items = candidate.keys.iter().map(|key| self.item(*key, &candidate.places)).collect();
+        let mut items: Vec<Item> = Vec::new();
+        for key in candidate.keys.iter().copied().chain(self.companions(&candidate)) {
+            let item = self.item(key, &candidate.places);
+            // Of runs of words that lie in each other the longest says all.
+            if items.iter().any(|known| known.says(&item)) {
+                continue;
+            }
+            items.retain(|known| !item.says(known));
+            items.push(item);
+        }
+        items.truncate(ITEMS_MAX);
         let is_shortcut = self.is_shortcut(&candidate, class);
         let Candidate { keys, places, observed, expected, z, local } = candidate;
         let local =

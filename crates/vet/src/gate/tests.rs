@@ -1,3 +1,5 @@
+//! The whole gate on made-up data: what was planted is found, what was not stays quiet.
+
 use bartizan_core::Values;
 use bartizan_stats::chance::Chance;
 
@@ -262,6 +264,7 @@ fn odd_numbers_of_rows_and_columns_do_not_panic() {
     assert_eq!(look(&table(&wide, Some("y"), None).unwrap(), None).risk.len(), 30);
 }
 
+/// V4 among them: what does not fit is refused.
 #[test]
 fn columns_that_options_name_must_be_there_and_fit() {
     let rows = data(30, 21).rows();

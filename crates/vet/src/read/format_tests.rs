@@ -1,3 +1,5 @@
+//! The formats beside Parquet, sound and damaged.
+
 use std::sync::Arc;
 
 use arrow_array as arrow;
@@ -5,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 use bartizan_core::Values;
 
 use super::tests::read_bytes;
-use super::*;
+use super::{Column, ReadLimits, Rows, files};
 
 fn rows(bytes: &[u8]) -> Rows {
     read_bytes(bytes, &ReadLimits::default()).unwrap()
@@ -157,12 +159,12 @@ fn damaged_files_of_any_format_are_rows_or_errors() {
 #[test]
 fn a_folder_is_its_visible_files_by_name() {
     let folder = std::env::temp_dir().join(format!("bartizan-vet-files-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
     assert!(files(&folder).is_err());
     for name in ["b.csv", "a.csv", ".hidden", "_SUCCESS"] {
-        fs::write(folder.join(name), "x\n1\n").unwrap();
+        std::fs::write(folder.join(name), "x\n1\n").unwrap();
     }
     let found = files(&folder).unwrap();
     assert_eq!(found, [folder.join("a.csv"), folder.join("b.csv")]);
-    fs::remove_dir_all(&folder).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -224,7 +224,12 @@ fn sources(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             (s.name.clone(), s.shift_z, beside, 3.0 <= s.shift_z)
         })
         .collect();
-    write!(out, "<h2>Sources: distance from the others, farthest column</h2>{}", bars(&rows))
+    let picture = if rows.iter().all(|row| row.1 <= 0.0) {
+        "<p>None is far.</p>".into()
+    } else {
+        bars(&rows)
+    };
+    write!(out, "<h2>Sources: distance from the others, farthest column</h2>{picture}")
 }
 
 fn columns(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -241,7 +246,9 @@ fn columns(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             (c.name.clone(), c.z.max(0.0), beside, 6.0 <= c.z)
         })
         .collect();
-    write!(out, "<h2>Columns: values the baseline cannot explain</h2>{}", bars(&rows))
+    let picture =
+        if rows.iter().all(|row| row.1 < 1.0) { "<p>None.</p>".into() } else { bars(&rows) };
+    write!(out, "<h2>Columns: values the baseline cannot explain</h2>{picture}")
 }
 
 fn worst(report: &Report, table: &Table, out: &mut dyn io::Write) -> io::Result<()> {
