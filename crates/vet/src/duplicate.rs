@@ -21,6 +21,7 @@ const NEAR_SHARE_VECTORS: f32 = 0.5;
 const FLOOD_SHARE_MIN: f64 = 0.004;
 /// The ring around a crowd reaches this many times as far.
 const RING: f32 = 3.0;
+const RING_VECTORS: f32 = 1.5;
 /// Neighbour whose median distance is the measure.
 const MEASURE: usize = 10;
 /// Cosine of two texts from which on they are near, and from which on they are in the ring.
@@ -137,8 +138,11 @@ fn radii(table: &Table, sample: &Sample, graph: &Graph) -> (f32, f32) {
         .map(|(_, distance)| f64::from(distance));
     let measure = median(tenth);
     let is_vector = |f: &Feature| matches!(f.kind, Kind::Vector { .. });
-    let share = if table.features.iter().any(is_vector) { NEAR_SHARE_VECTORS } else { NEAR_SHARE };
-    let near = if measure.is_finite() { share * measure as f32 } else { 0.0 };
+    if table.features.iter().any(is_vector) {
+        let near = if measure.is_finite() { NEAR_SHARE_VECTORS * measure as f32 } else { 0.0 };
+        return (near, RING_VECTORS * near);
+    }
+    let near = if measure.is_finite() { NEAR_SHARE * measure as f32 } else { 0.0 };
     let ring = if sample.space.c == 0 { RING * near } else { (RING * near).min(MISMATCH * 0.99) };
     (near.min(ring), ring)
 }

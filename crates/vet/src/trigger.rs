@@ -304,6 +304,10 @@ impl Miner<'_> {
             {
                 continue;
             }
+            let overlap = grown.places.iter().filter(known).count();
+            if grown.places.len() < 2 * overlap {
+                continue;
+            }
             explained.extend(&grown.places);
             explained.sort_unstable();
             explained.dedup();
