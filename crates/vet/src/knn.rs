@@ -1,6 +1,6 @@
 //! Nearest points, by looking at all of them.
 
-use bartizan_stats::sum::LANES;
+use bartizan_stats::sum::{LANES, dot_f32};
 
 use crate::parallel::Threads;
 use crate::space::{MISMATCH, Space, TEXT};
@@ -93,6 +93,8 @@ pub(crate) fn nearest(
 struct Padded {
     width: usize,
     dense: Vec<f32>,
+    /// Squared length of each point.
+    squares: Vec<f32>,
 }
 
 impl Padded {
@@ -104,7 +106,8 @@ impl Padded {
                 to[..space.d].copy_from_slice(from);
             }
         }
-        Self { width, dense }
+        let squares = (0..space.n).map(|at| dot_f32(space.point(at), space.point(at))).collect();
+        Self { width, dense, squares }
     }
 }
 
@@ -135,7 +138,9 @@ impl Search<'_> {
                 {
                     *own = f32::INFINITY;
                 }
+                let from = at.len();
                 select(squared, self.k, &mut at, &mut distance);
+                self.refine(query + lane, &mut at[from..], &mut distance[from..]);
             }
             query += block;
         }
@@ -157,11 +162,43 @@ impl Search<'_> {
         }
         let (points, _) = points.as_chunks::<LANES>();
         let lanes = width / LANES;
-        for (reference, point) in self.padded.dense.chunks_exact(width).enumerate() {
-            let distances = squared_distances(point.as_chunks::<LANES>().0, points, lanes);
-            for (lane, distance) in distances.into_iter().enumerate() {
-                squared[lane * n + reference] = distance;
+        let own: [f32; BLOCK] = std::array::from_fn(|lane| {
+            let point = self.queries.point(query + lane.min(block - 1));
+            dot_f32(point, point)
+        });
+        let references = self.padded.dense.chunks_exact(width).zip(&self.padded.squares);
+        for (reference, (point, square)) in references.enumerate() {
+            let dots = dots(point.as_chunks::<LANES>().0, points, lanes);
+            for lane in 0..BLOCK {
+                squared[lane * n + reference] = own[lane] + square - 2.0 * dots[lane];
             }
+        }
+    }
+
+    /// Distances of those selected, without the cancellation of squares less products, which is
+    /// as large as what near copies differ by.
+    fn refine(&self, query: usize, at: &mut [u32], distance: &mut [f32]) {
+        let own = self.queries.point(query);
+        let codes = self.queries.categories(query);
+        let mut exact: Vec<(f32, u32)> = Vec::with_capacity(at.len());
+        for (place, rough) in at.iter().zip(distance.iter()) {
+            let other = *place as usize;
+            if self.references.n <= other || self.postings.is_some() {
+                exact.push((*rough, *place));
+                continue;
+            }
+            let mut sum = 0.0_f32;
+            for (a, b) in own.iter().zip(self.references.point(other)) {
+                sum += (a - b) * (a - b);
+            }
+            let differ =
+                codes.iter().zip(self.references.categories(other)).filter(|(a, b)| a != b);
+            sum += MISMATCH * differ.count() as f32;
+            exact.push((sum.sqrt(), *place));
+        }
+        exact.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for ((at, distance), (exact, place)) in at.iter_mut().zip(distance).zip(exact) {
+            (*at, *distance) = (place, exact);
         }
     }
 
@@ -190,21 +227,21 @@ impl Search<'_> {
     }
 }
 
-/// Squared distances between `a` and each of the [`BLOCK`] points in `b`, `lanes` chunks each,
-/// summed in 8 lanes as [`bartizan_stats::sum::dot_f32`] does.
-fn squared_distances(a: &[[f32; LANES]], b: &[[f32; LANES]], lanes: usize) -> [f32; BLOCK] {
-    let mut distances = [0.0; BLOCK];
-    for (distance, b) in distances.iter_mut().zip(b.chunks_exact(lanes)) {
-        let mut s = [0.0_f32; LANES];
-        for (x, y) in a.iter().zip(b) {
+/// Products of `a` with each of the [`BLOCK`] points in `b`, `lanes` chunks each, summed in 8
+/// lanes as [`dot_f32`] does.
+fn dots(a: &[[f32; LANES]], b: &[[f32; LANES]], lanes: usize) -> [f32; BLOCK] {
+    let mut sums = [[0.0_f32; LANES]; BLOCK];
+    let (b0, rest) = b.split_at(lanes);
+    let (b1, rest) = rest.split_at(lanes);
+    let (b2, b3) = rest.split_at(lanes);
+    for ((((x, y0), y1), y2), y3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
+        for (sum, y) in sums.iter_mut().zip([y0, y1, y2, y3]) {
             for lane in 0..LANES {
-                let difference = x[lane] - y[lane];
-                s[lane] += difference * difference;
+                sum[lane] += x[lane] * y[lane];
             }
         }
-        *distance = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     }
-    distances
+    sums.map(|s| ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
 }
 
 /// Appends the `k` smallest of `squared`, ties by place.

@@ -23,6 +23,8 @@ const FEW: usize = 1_000;
 const WAYS: u64 = 4;
 /// Probability that any label is given at least: one flipped label must not unseat a judge.
 const NOISE: f64 = 1e-6;
+/// Rows from which on one penalty does for the planes: they are many enough to need none.
+const MANY: usize = 6_500;
 /// Most parts where they are split by source.
 const SOURCE_FOLDS: usize = 8;
 /// Nearest rows that vote.
@@ -195,7 +197,11 @@ impl<'a> Panel<'a> {
         let is_text = sample.space.text.is_some();
         let judges = Judges {
             labels,
-            penalties: if is_text { vec![0.1, 1.0] } else { vec![1.0, 6.0, 40.0] },
+            penalties: match sample.rows.len() {
+                _ if is_text => vec![0.1, 1.0],
+                n if n <= MANY => vec![1.0, 6.0, 40.0],
+                _ => vec![2.0],
+            },
             growth,
             reference_labels: graph
                 .references

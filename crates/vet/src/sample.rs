@@ -17,6 +17,8 @@ pub(crate) const SAMPLE_MAX: usize = 20_000;
 const SAMPLE_ROWS: usize = 10_000;
 /// Most rows of the sample that other rows are compared with one by one, once not all rows are.
 pub(crate) const REFERENCES_MAX: usize = 4_000;
+/// The same where all rows are the sample.
+const REFERENCES_ALL: usize = 8_000;
 /// References that every row beyond the sample is compared with.
 const REFERENCES_FEW: usize = 1_200;
 /// Rows beyond the sample that are judged at once.
@@ -115,7 +117,7 @@ pub(crate) struct Graph {
 impl Graph {
     /// Looks all up: among all rows where they are the sample, else among some of it.
     pub(crate) fn new(table: &Table, sample: &Sample, means: Means) -> Self {
-        let n = if sample.is_all(table) { sample.rows.len() } else { REFERENCES_MAX };
+        let n = if sample.is_all(table) { REFERENCES_ALL } else { REFERENCES_MAX };
         Self::among(sample, n, means)
     }
 
