@@ -29,7 +29,7 @@
 //! # How a format is added
 //!
 //! 1. Write `src/<format>.rs` (tests in it, or in `src/<format>/tests.rs`) with one
-//!    `pub(crate) const FORMAT: Format` ([`sniff`]): a name, `claims` (looks at the first 4 KiB,
+//!    `pub(crate) const FORMAT: Format` (`sniff`): a name, `claims` (looks at the first 4 KiB,
 //!    never at the file's name), and a reader: `Forward(fn(&mut Scope, &mut Stream))` if one pass
 //!    is enough, `Random(fn(&mut Scope, &View))` if it must seek, `None(why)` if it is only
 //!    recognised. Put `FORMAT` into the table `FORMATS` in `sniff.rs`; the earlier line wins.

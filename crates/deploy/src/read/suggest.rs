@@ -3,7 +3,7 @@
 /// Most edits at which a word still counts as a slip for another.
 const EDITS_MAX: usize = 3;
 
-/// The one of `known` nearest to `word`: at most [`EDITS_MAX`] edits and a third of the word
+/// The one of `known` nearest to `word`: at most `EDITS_MAX` edits and a third of the word
 /// away, or `word` is a part of it or the reverse. The first of equals.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = EDITS_MAX.min(word.chars().count().div_ceil(3));
