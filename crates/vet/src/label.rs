@@ -272,16 +272,14 @@ impl<'a> Panel<'a> {
         let bins = self.judges.growth.is_some().then(|| self.binner.map(table, rows));
         let width = self.width();
         let mut out = Vec::with_capacity(rows.len() * self.judges.labels.n_classes);
-        let (mut said, mut mean) = (vec![0.0; width], vec![0.0; width]);
+        let mut said = vec![0.0; width];
         for at in 0..rows.len() {
-            mean.iter_mut().for_each(|p| *p = 0.0);
-            // Two of the folds' models: all would cost more and say the same.
-            for fold in self.folds.iter().take(2) {
+            // One of the folds' models: all would cost more and say the same.
+            if let Some(fold) = self.folds.first() {
                 self.judges.ask(fold, space, bins.as_ref(), at, &mut said);
-                mean.iter_mut().zip(&said).for_each(|(p, q)| *p += 0.5 * q);
             }
-            self.judges.vote(near, at, &mut mean[self.voters_at()..]);
-            out.extend(self.mix(&mean));
+            self.judges.vote(near, at, &mut said[self.voters_at()..]);
+            out.extend(self.mix(&said));
         }
         out
     }

@@ -19,7 +19,7 @@ use crate::space::Space;
 const NEAR: usize = 10;
 /// The same, for crowds of outliers.
 const FAR: usize = 25;
-const TREES: usize = 100;
+const TREES: usize = 80;
 /// Values of a column that its tails are read from.
 const TAIL_VALUES: usize = 1_000;
 /// Columns up to which the covariance is asked, rows that it is taken from, and its shrinkage.
@@ -38,6 +38,8 @@ struct Views {
     /// below 1.
     tails: Vec<(Vec<f32>, bool)>,
     width: usize,
+    /// Negative logarithm of the share that each number of a column's values is of all.
+    shares: Vec<f64>,
 }
 
 /// A point as numbers alone: categories by how rare they are.
@@ -95,7 +97,11 @@ impl Views {
                 Covariance::new(&rows[..rows.len().min(COVARIANCE_ROWS * width)], width, SHRINK)
             })
             .flatten();
-        Self { forest, covariance, tails: (0..width).map(tail).collect(), width }
+        let tails: Vec<(Vec<f32>, bool)> = (0..width).map(tail).collect();
+        let n = tails.first().map_or(0, |(values, _)| values.len());
+        let share = |count: usize| -ln((count as f64 + 0.5) / (n as f64 + 1.0));
+        let shares = (0..=n).map(share).collect();
+        Self { forest, covariance, tails, width, shares }
     }
 
     /// Mean over columns of the negative logarithm of the tail beyond the row's value: of both
@@ -103,10 +109,9 @@ impl Views {
     fn tail(&self, point: &[f32]) -> f32 {
         let mut sum = 0.0_f64;
         for (x, (values, is_even)) in point.iter().zip(&self.tails) {
-            let n = values.len() as f64;
-            let below = values.partition_point(|value| value <= x) as f64;
-            let above = n - values.partition_point(|value| value < x) as f64;
-            let (left, right) = (-ln((below + 0.5) / (n + 1.0)), -ln((above + 0.5) / (n + 1.0)));
+            let below = values.partition_point(|value| value <= x);
+            let above = values.len() - values.partition_point(|value| value < x);
+            let (left, right) = (self.shares[below], self.shares[above]);
             sum += if *is_even { left + right } else { left.max(right) };
         }
         (sum / self.width.max(1) as f64) as f32
