@@ -4,6 +4,7 @@ mod acts;
 mod client;
 mod examples;
 mod plan_act;
+mod vet_act;
 
 use std::fs;
 use std::io::Write;
@@ -108,7 +109,9 @@ fn play(stage: &Stage<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     act(out, 7, "What it costs")?;
     acts::cost(stage, out)?;
     act(out, 8, "A plan of a private cluster whose ranges collide")?;
-    plan_act::play(stage.root, out)
+    plan_act::play(stage.root, out)?;
+    act(out, 9, "A poisoned data set")?;
+    vet_act::play(stage.root, out)
 }
 
 fn act(out: &mut dyn Write, number: u32, title: &str) -> Result<(), Failure> {
@@ -159,7 +162,7 @@ fn closing(root: &Path, url: &str, example: &Example, out: &mut dyn Write) -> Re
     let (describe, infer) = (oip::model_path(&example.name), oip::infer_path(&example.name));
     let root = root.display();
 
-    act(out, 9, "Your turn")?;
+    act(out, 10, "Your turn")?;
     writeln!(out, "Ask the same server yourself:")?;
     writeln!(
         out,

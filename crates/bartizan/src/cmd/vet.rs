@@ -93,6 +93,29 @@ pub(crate) struct Args {
     sketch: bool,
 }
 
+impl Args {
+    /// What `bartizan vet DATA --label COLUMN` asks.
+    pub(crate) fn of(data: &std::path::Path, label: &str) -> Self {
+        Self {
+            data: data.to_owned(),
+            label: Some(label.to_owned()),
+            source: None,
+            text: None,
+            baseline: None,
+            policy: None,
+            format: Shape::Text,
+            scores: None,
+            quarantine: None,
+            clean: None,
+            statement: None,
+            memory: MEMORY_MIB,
+            threads: None,
+            seed: 1,
+            sketch: false,
+        }
+    }
+}
+
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::unknown(error)
