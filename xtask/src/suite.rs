@@ -21,6 +21,24 @@ const CRASHES_DEEP: u32 = 1_000;
 /// How long each fuzz target runs in the deep run, in seconds.
 const FUZZ_S: u32 = 60;
 
+/// A folder of tests in Python, with the pinned packages (`requirements.txt`) that they need.
+struct Area {
+    /// What the step is called.
+    step: &'static str,
+    /// The folder below `tests`, and the name of its virtual environment.
+    folder: &'static str,
+    /// Whether it runs in the deep run alone.
+    deep: bool,
+}
+
+/// All of them, in the order in which they run.
+const AREAS: &[Area] = &[
+    Area { step: "real clients", folder: "interop", deep: false },
+    Area { step: "deploy beside its peers", folder: "deploy", deep: true },
+    Area { step: "engine beside its peers", folder: "engine", deep: true },
+    Area { step: "vet on its cases", folder: "vet", deep: true },
+];
+
 /// Runs all tests; with `deep` also those that take long. Returns whether all is well.
 ///
 /// # Errors
@@ -28,22 +46,16 @@ const FUZZ_S: u32 = 60;
 pub fn run(deep: bool, report: &mut Report) -> io::Result<bool> {
     let shared = shared(report);
     report.step("cargo test --workspace", || cargo_test(shared.as_deref()));
-    let interop = tree::root().join("tests/interop");
     let crashes = if deep { CRASHES_DEEP } else { CRASHES };
-    report.step("real clients", || {
-        let python = venv::python("interop", &interop.join("requirements.txt"))?;
-        let server = command::build(&["--package", "bartizan"])?;
-        pytest(&python, &interop, &server, crashes)
-    });
+    for area in AREAS.iter().filter(|area| deep || !area.deep) {
+        report.step(area.step, || {
+            let folder = tree::root().join("tests").join(area.folder);
+            let python = venv::python(area.folder, &folder.join("requirements.txt"))?;
+            let binary = command::build(&["--package", "bartizan"])?;
+            pytest(&python, &folder, &binary, crashes, shared.as_deref())
+        });
+    }
     if deep {
-        for (name, folder) in [("deploy", "tests/deploy"), ("engine", "tests/engine")] {
-            let (what, folder) = (format!("{name} beside its peers"), tree::root().join(folder));
-            report.step(&what, || {
-                let python = venv::python(name, &folder.join("requirements.txt"))?;
-                let binary = command::build(&["--package", "bartizan"])?;
-                pytest(&python, &folder, &binary, crashes)
-            });
-        }
         report.step("examples made anew", examples);
         fuzz(report);
     }
@@ -99,13 +111,23 @@ fn cargo_counts(line: &str) -> Option<Counts> {
     Some(Counts { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
 }
 
-fn pytest(python: &Path, folder: &Path, server: &Path, crashes: u32) -> io::Result<Counts> {
+fn pytest(
+    python: &Path,
+    folder: &Path,
+    server: &Path,
+    crashes: u32,
+    shared: Option<&Path>,
+) -> io::Result<Counts> {
     let results = env::temp_dir().join(format!("bartizan-interop-{}.xml", std::process::id()));
     let mut command = Command::new(python);
     command.args(["-m", "pytest", "-p", "no:cacheprovider", "-rs", "--durations=5", "--junit-xml"]);
     command.arg(&results).arg(folder).current_dir(folder);
     command.env("BARTIZAN_BIN", server).env("CRASHES", crashes.to_string());
     command.env("PYTHONDONTWRITEBYTECODE", "1");
+    match shared {
+        Some(shared) => command.env(SHARED_VAR, shared),
+        None => command.env_remove(SHARED_VAR),
+    };
     let success = command::run(&mut command)?;
     let xml = fs::read_to_string(&results).unwrap_or_default();
     let _ = fs::remove_file(&results);

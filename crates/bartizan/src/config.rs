@@ -13,7 +13,6 @@
 pub(crate) mod check;
 pub(crate) mod read;
 pub(crate) mod schema;
-pub(crate) mod suggest;
 pub(crate) mod template;
 
 use std::net::{Ipv4Addr, SocketAddr};

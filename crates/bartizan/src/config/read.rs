@@ -8,11 +8,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use bartizan_deploy::read::nearest;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, schema, suggest};
+use super::{Config, schema};
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +135,7 @@ impl Walk<'_> {
     }
 
     fn unknown(&self, name: &str, known: &serde_json::Map<String, Value>) -> String {
-        if let Some(near) = suggest::nearest(name, known.keys().map(String::as_str)) {
+        if let Some(near) = nearest(name, known.keys().map(String::as_str)) {
             return format!("unknown key; did you mean `{near}`?");
         }
         let sections = self.schema.get("properties").and_then(Value::as_object);
@@ -225,7 +226,7 @@ fn check_text(node: &Value, text: &str) -> Option<String> {
             return None;
         }
         let listed = choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>();
-        let near = suggest::nearest(text, choices.into_iter());
+        let near = nearest(text, choices.into_iter());
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         return Some(format!("must be {}{hint}", listed.join(" or ")));
     }
