@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod https;
 mod kernel_time;
 
 pub use clock::OsClock;
