@@ -77,8 +77,25 @@ pub struct Answer<'a> {
     pub obligations: &'a Obligations,
 }
 
-/// Puts answers and refusals into a protocol's words. `gateway` has one for each protocol.
-pub trait Protocol: Sync + fmt::Debug {
+/// An answer in a protocol's words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// The body: what the record commits to.
+    pub body: Vec<u8>,
+    /// What the head of the response must say so that the body can be read, by name.
+    pub head: Vec<(&'static str, Box<str>)>,
+}
+
+impl From<Vec<u8>> for Rendered {
+    /// A body that needs no word in the head.
+    fn from(body: Vec<u8>) -> Self {
+        Self { body, head: Vec::new() }
+    }
+}
+
+/// Puts answers and refusals into a protocol's words. `gateway` has one for each protocol, and
+/// one for a single request where that chooses the form of its own answer.
+pub trait Protocol: Send + Sync + fmt::Debug {
     /// Its name in records.
     fn name(&self) -> &'static str;
 
@@ -86,7 +103,7 @@ pub trait Protocol: Sync + fmt::Debug {
     ///
     /// # Errors
     /// A refusal, where the protocol cannot carry these outputs.
-    fn answer(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Refusal>;
+    fn answer(&self, answer: &Answer<'_>) -> Result<Rendered, Refusal>;
 
     /// The body of a refusal.
     fn refusal(&self, refusal: &Refusal) -> Vec<u8>;

@@ -14,7 +14,7 @@ use bartizan_ledger::{
 use bartizan_wire::Asserted;
 use bytes::Bytes;
 
-use crate::arrival::{Arrival, Protocol};
+use crate::arrival::{Arrival, Protocol, Rendered};
 use crate::fold::Whom;
 use crate::model::{Model, Place};
 use crate::snapshot::Snapshot;
@@ -26,7 +26,7 @@ const RETRY_AFTER_S: u32 = 1;
 /// What a request comes to.
 pub(crate) enum Outcome {
     /// An answer, in the protocol's words.
-    Answered(Vec<u8>),
+    Answered(Rendered),
     /// A refusal.
     Refused(Refusal),
 }
@@ -42,6 +42,7 @@ pub(crate) struct Case {
     asserted: Asserted,
     received: Option<Bytes>,
     protocol_id: Option<Box<str>>,
+    voice: Option<Box<dyn Protocol>>,
     wanted: Option<Vec<Box<str>>>,
     outputs: Option<Vec<Tensor>>,
     n_rows: u64,
@@ -66,6 +67,7 @@ impl Case {
             asserted: Asserted::default(),
             received: None,
             protocol_id: None,
+            voice: None,
             wanted: None,
             outputs: None,
             n_rows: 0,
@@ -117,11 +119,13 @@ impl Case {
         received: Bytes,
         id: Option<Box<str>>,
         wanted: Option<Vec<Box<str>>>,
+        voice: Option<Box<dyn Protocol>>,
     ) {
         self.durations.read_ns = self.since_arrival_ns().saturating_sub(self.durations.admit_ns);
         self.received = Some(received);
         self.protocol_id = id;
         self.wanted = wanted;
+        self.voice = voice;
     }
 
     /// Takes in what the body says about the request: it may add to what the head says, never
@@ -184,8 +188,8 @@ impl Case {
         self.protocol_id.as_deref()
     }
 
-    pub(crate) fn protocol(&self) -> &'static dyn Protocol {
-        self.arrival.protocol
+    pub(crate) fn protocol(&self) -> &dyn Protocol {
+        self.voice.as_deref().unwrap_or(self.arrival.protocol)
     }
 
     pub(crate) fn is_late(&self) -> bool {
@@ -216,20 +220,20 @@ impl Case {
         inputs: Option<&[Tensor]>,
     ) -> Withheld {
         let id = self.arrival.id();
-        let (body, refusal) = match outcome {
-            Outcome::Answered(body) => (body, None),
+        let (rendered, refusal) = match outcome {
+            Outcome::Answered(rendered) => (rendered, None),
             Outcome::Refused(mut refusal) => {
                 refusal.decision = Some(id);
-                (self.arrival.protocol.refusal(&refusal), Some(refusal))
+                (self.arrival.protocol.refusal(&refusal).into(), Some(refusal))
             }
         };
         self.n_rows = inputs.and_then(<[Tensor]>::first).map_or(0, |first| first.n_rows() as u64);
         self.durations.review_ns = self.since_last_ns();
-        let entry = self.entry(&body, refusal.as_ref(), inputs);
+        let entry = self.entry(&rendered.body, refusal.as_ref(), inputs);
         let leaf_hash = entry.as_ref().map_or([0; 32], |entry| *entry.leaf_hash());
         let version = refusal.is_none().then(|| self.model_of().version());
         Withheld(Box::new(Held {
-            reply: Reply { decision: id, model: version, refusal, receipt: None, body },
+            reply: Reply { decision: id, model: version, refusal, receipt: None, rendered },
             leaf_hash,
             entry,
             whom: Whom::Principal(self.credential.principal().pseudonym),

@@ -22,7 +22,7 @@ use bartizan_ledger::{Entry, Receipt};
 use bartizan_wire::Asserted;
 use bytes::Bytes;
 
-use crate::arrival::{Answer, Arrival};
+use crate::arrival::{Answer, Arrival, Protocol, Rendered};
 use crate::case::{Case, Outcome};
 use crate::fold::{FoldKey, Whom};
 use crate::model::Model;
@@ -53,6 +53,8 @@ pub struct Spoken {
     pub id: Option<Box<str>>,
     /// What it says about the request.
     pub asserted: Asserted,
+    /// How this request wants to be answered; in the arrival's protocol where absent.
+    pub voice: Option<Box<dyn Protocol>>,
 }
 
 /// Lets a request in: the model exists, the credential covers it for this purpose, and one of
@@ -107,8 +109,8 @@ impl Admitted {
     /// The refusal, to be recorded like an answer (D3).
     pub fn clear(self, spoken: Spoken) -> Result<Cleared, Withheld> {
         let Self { mut case } = self;
-        let Spoken { received, tensors, wanted, id, asserted } = spoken;
-        case.hear(received, id, wanted);
+        let Spoken { received, tensors, wanted, id, asserted, voice } = spoken;
+        case.hear(received, id, wanted, voice);
         if let Err(refusal) = case.assert(asserted) {
             return Err(case.refuse(refusal, Some(&tensors)));
         }
@@ -153,7 +155,7 @@ impl Admitted {
     pub fn refuse(self, refusal: Refusal, received: Option<Bytes>) -> Withheld {
         let Self { mut case } = self;
         if let Some(received) = received {
-            case.hear(received, None, None);
+            case.hear(received, None, None, None);
         }
         case.refuse(refusal, None)
     }
@@ -244,10 +246,10 @@ impl Predicted {
             obligations: case.obligations(),
         };
         let protocol = case.protocol();
-        let body = catch_unwind(AssertUnwindSafe(|| protocol.answer(&answer)))
+        let rendered = catch_unwind(AssertUnwindSafe(|| protocol.answer(&answer)))
             .unwrap_or_else(|_| Err(Refusal::new(RefusalCode::Internal)));
-        match body {
-            Ok(body) => case.finish(Outcome::Answered(body), Some(&inputs)),
+        match rendered {
+            Ok(rendered) => case.finish(Outcome::Answered(rendered), Some(&inputs)),
             Err(refusal) => case.refuse(refusal, Some(&inputs)),
         }
     }
@@ -331,7 +333,7 @@ pub struct Reply {
     pub(crate) model: Option<ModelVersion>,
     pub(crate) refusal: Option<Refusal>,
     pub(crate) receipt: Option<Receipt>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) rendered: Rendered,
 }
 
 impl Reply {
@@ -357,7 +359,12 @@ impl Reply {
 
     /// The body in the protocol's words.
     pub fn into_body(self) -> Vec<u8> {
-        self.body
+        self.rendered.body
+    }
+
+    /// The body, and what the head of the response must say for it.
+    pub fn into_rendered(self) -> Rendered {
+        self.rendered
     }
 }
 

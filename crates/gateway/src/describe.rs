@@ -3,7 +3,7 @@
 use bartizan_decision::{Model, Snapshot};
 use bartizan_wire::oip::{self, ServerMetadata};
 
-use crate::dispatch::Answered;
+use crate::answer::Answered;
 use crate::reply;
 use crate::route::Handler;
 use crate::shared::Shared;

@@ -15,17 +15,18 @@ use bartizan_access::{
 };
 use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
 use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
-use bytes::Bytes;
-use http_body_util::Full;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
+use hyper::http::Uri;
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
 
+use crate::answer::Answered;
 use crate::body;
 use crate::describe;
 use crate::lane::Lane;
 use crate::pipeline::{self, Conclusion, Question};
+use crate::protocol::Speech;
 use crate::reply;
 use crate::route::{self, Found, Handler, Listener, Needs, Params};
 use crate::said::{self, Said};
@@ -33,8 +34,6 @@ use crate::shared::Live;
 
 /// Longest body of an admin operation, in bytes.
 const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
-
-pub(crate) type Answered = Response<Full<Bytes>>;
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -70,22 +69,22 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Answered, Infallible> {
     lane.metrics.in_flight.inc();
-    let (head, body) = request.into_parts();
-    let found = route::find(listener, head.method.as_str(), head.uri.path());
-    let route = match found {
-        Found::Route(route, _) => route.path,
-        Found::OtherMethod(_) | Found::Nothing => "none",
+    let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+    let found = route::find(listener, method.as_str(), uri.path());
+    let (route, speech) = match found {
+        Found::Route(route, _) => (route.path, route.speech),
+        Found::OtherMethod(_) | Found::Nothing => ("none", Speech::OipRest),
     };
-    let trace_context = said::trace_context(&head.headers);
+    let trace_context = said::trace_context(&headers);
     let turn = Turn {
         live: lane.live.load_full(),
         at: lane.clock.now(),
-        said: Said { listener, route, trace_context },
+        said: Said { listener, route, speech, trace_context },
         lane: &lane,
         peer,
     };
     let at = turn.at;
-    let (answer, refusal) = turn.answer(&head, found, body).await;
+    let (answer, refusal) = turn.answer(&uri, headers, found, body).await;
     lane.metrics.in_flight.dec();
     lane.metrics.decided(refusal, lane.clock.now().mono_ns.saturating_sub(at.mono_ns));
     Ok(answer)
@@ -94,11 +93,12 @@ pub(crate) async fn serve(
 impl Turn<'_> {
     async fn answer(
         &self,
-        head: &Parts,
+        uri: &Uri,
+        headers: HeaderMap,
         found: Found<'_>,
         body: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
-        if let Err(refusal) = self.check_head(head) {
+        if let Err(refusal) = self.check_head(uri, &headers) {
             return self.refuse_stranger(refusal, "");
         }
         match found {
@@ -113,13 +113,13 @@ impl Turn<'_> {
             }
             Found::Route(..) | Found::OtherMethod(_) | Found::Nothing => {}
         }
-        let credential = match self.authenticate(&head.headers) {
+        let credential = match self.authenticate(&headers) {
             Ok(credential) => credential,
             Err((refusal, reason)) => return self.refuse_stranger(refusal, reason),
         };
         match found {
             Found::Route(route, params) => {
-                self.answer_known(route.handler, params, credential, (head, body)).await
+                self.answer_known(route.handler, params, credential, (headers, body)).await
             }
             Found::OtherMethod(allowed) => {
                 let detail = format!("this route takes {allowed}");
@@ -139,12 +139,12 @@ impl Turn<'_> {
         handler: Handler,
         params: Params<'_>,
         credential: Credential,
-        (head, body): (&Parts, Incoming),
+        (headers, body): (HeaderMap, Incoming),
     ) -> (Answered, Option<RefusalCode>) {
         let snapshot = &self.live.snapshot;
         let forbidden = || Refusal::new(RefusalCode::Forbidden);
         let outcome = match handler {
-            Handler::Infer => return self.infer(params, &credential, head, body).await,
+            Handler::Infer => return self.infer(params, &credential, headers, body).await,
             Handler::Operate => match permit_admin(&credential) {
                 Ok(permit) => return self.operate(permit.principal(), params, body).await,
                 Err(_) => Err(forbidden()),
@@ -184,14 +184,13 @@ impl Turn<'_> {
         Ok(describe::model(handler, model, &self.live.snapshot, self.lane.is_ready()))
     }
 
-    fn check_head(&self, head: &Parts) -> Result<(), Refusal> {
-        let headers = &head.headers;
+    fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         let limits = &self.lane.limits;
         let bytes: usize = headers
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum::<usize>()
-            + head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+            + uri.path_and_query().map_or(0, |path| path.as_str().len());
         if limits.headers_max < headers.len() || limits.header_bytes_max < bytes {
             let detail = format!(
                 "at most {} headers and {} bytes of head are taken",
@@ -249,7 +248,7 @@ impl Turn<'_> {
         let random = entropy::random(&*self.lane.entropy);
         let fresh = DecisionId::new(self.at.wall_ns, random);
         refusal.decision = Some(self.lane.folder().note(key, self.at, fresh));
-        (reply::refusal(&refusal), Some(refusal.code))
+        (self.say(&refusal), Some(refusal.code))
     }
 
     async fn refuse_known(
@@ -259,30 +258,30 @@ impl Turn<'_> {
     ) -> (Answered, Option<RefusalCode>) {
         let arrival = pipeline::arrival(self.lane, self.at, &self.said);
         let withheld = refuse(self.live.snapshot.clone(), arrival, credential, refusal);
-        respond(pipeline::conclude(self.lane, withheld, self.at).await)
+        self.respond(pipeline::conclude(self.lane, withheld, self.at).await)
     }
 
     async fn infer(
         &self,
         [model, version]: Params<'_>,
         credential: &Credential,
-        head: &Parts,
+        headers: HeaderMap,
         body: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
-        let asserted = match said::asserted(&head.headers) {
+        let asserted = match said::asserted(&headers) {
             Ok(asserted) => asserted,
             Err(refusal) => return self.refuse_known(credential, refusal).await,
         };
-        if head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             let detail = "a body is taken as it is, without `content-encoding`";
             let refusal = Refusal::new(RefusalCode::Unsupported).because(detail);
             return self.refuse_known(credential, refusal).await;
         }
         let version = (!version.is_empty()).then_some(version);
         let ask = Ask { model, version, asserted };
-        let question = Question { at: self.at, ask, said: &self.said };
+        let question = Question { at: self.at, ask, said: &self.said, headers };
         let snapshot: Arc<Snapshot> = self.live.snapshot.clone();
-        respond(pipeline::infer(self.lane, snapshot, credential, question, body).await)
+        self.respond(pipeline::infer(self.lane, snapshot, credential, question, body).await)
     }
 
     async fn operate_locally(
@@ -313,7 +312,7 @@ impl Turn<'_> {
         let wait = self.lane.limits.body_wait_max;
         let body = match body::read(incoming, ADMIN_BODY_BYTES_MAX, wait).await {
             Ok(body) => body,
-            Err(refusal) => return (reply::refusal(&refusal), Some(refusal.code)),
+            Err(refusal) => return (self.say(&refusal), Some(refusal.code)),
         };
         let (admin, principal) = (self.lane.admin.clone(), principal.clone());
         let operation = operation.to_owned();
@@ -322,18 +321,23 @@ impl Turn<'_> {
             Ok(done) => (reply::json(done.status, done.body), None),
             Err(_) => {
                 let refusal = Refusal::new(RefusalCode::Internal);
-                (reply::refusal(&refusal), Some(refusal.code))
+                (self.say(&refusal), Some(refusal.code))
             }
         }
     }
-}
 
-fn respond(conclusion: Conclusion) -> (Answered, Option<RefusalCode>) {
-    match conclusion {
-        Conclusion::Refused(refusal) => (reply::refusal(&refusal), Some(refusal.code)),
-        Conclusion::Told(told) => {
-            let code = told.refusal().map(|refusal| refusal.code);
-            (reply::told(*told), code)
+    /// A refusal without a record of its own, in the words of the route.
+    fn say(&self, refusal: &Refusal) -> Answered {
+        self.said.speech.dialect().refuse(refusal)
+    }
+
+    fn respond(&self, conclusion: Conclusion) -> (Answered, Option<RefusalCode>) {
+        match conclusion {
+            Conclusion::Refused(refusal) => (self.say(&refusal), Some(refusal.code)),
+            Conclusion::Told(told) => {
+                let code = told.refusal().map(|refusal| refusal.code);
+                (self.said.speech.dialect().told(*told), code)
+            }
         }
     }
 }

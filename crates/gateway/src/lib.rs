@@ -1,10 +1,12 @@
 //! Serves requests: sockets, TLS, HTTP, the way of one request, the door of the admin API.
 //!
 //! Read `pipeline.rs` first: it is one decision from its head to its reply. `route.rs` is every
-//! route there is, `dispatch.rs` who may use which, `server.rs` the threads and sockets.
+//! route there is, `dispatch.rs` who may use which, `protocol.rs`
+//! how each protocol says things, `server.rs` the threads and sockets.
 
 mod accept;
 mod admin;
+mod answer;
 mod background;
 mod body;
 mod connection;
@@ -23,6 +25,7 @@ mod shared;
 
 pub use admin::{Admin, AdminReply};
 pub use metrics::Metrics;
+pub use protocol::Speech;
 pub use server::{Server, StartError};
 pub use settings::{Addresses, HttpLimits};
 pub use shared::{Live, Services};

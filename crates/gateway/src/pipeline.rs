@@ -9,13 +9,14 @@ use bartizan_core::{DecisionId, Refusal, RefusalCode, Stamp};
 use bartizan_decision::{
     Admitted, Arrival, Ask, Chance, Reply, Snapshot, Spoken, Whom, Withheld, admit,
 };
-use bartizan_wire::{Limits, oip};
+use bartizan_wire::Limits;
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 
 use crate::body;
 use crate::lane::Lane;
-use crate::protocol::OipRest;
+use crate::protocol::{Heard, Speech};
 use crate::said::Said;
 use crate::shared::Shared;
 
@@ -38,6 +39,7 @@ pub(crate) struct Question<'a> {
     pub(crate) at: Stamp,
     pub(crate) ask: Ask<'a>,
     pub(crate) said: &'a Said,
+    pub(crate) headers: HeaderMap,
 }
 
 /// Decides on a request, records that, and gives what may be told.
@@ -48,7 +50,7 @@ pub(crate) async fn infer(
     question: Question<'_>,
     incoming: Incoming,
 ) -> Conclusion {
-    let Question { at, ask, said } = question;
+    let Question { at, ask, said, headers } = question;
     let arrival = arrival(lane, at, said);
     let admitted = match admit(snapshot, arrival, credential, ask) {
         Ok(admitted) => admitted,
@@ -58,7 +60,10 @@ pub(crate) async fn infer(
     let bytes_max = admitted.body_bytes_max().map_or(own_max, |bytes| bytes.min(own_max));
     let withheld = match body::read(incoming, bytes_max, lane.limits.body_wait_max).await {
         Err(refusal) => admitted.refuse(refusal, None),
-        Ok(received) => decide(admitted, received, own_max).await,
+        Ok(received) => {
+            let letter = Letter { speech: said.speech, headers, received, bytes_max: own_max };
+            decide(admitted, letter).await
+        }
     };
     conclude(lane, withheld, at).await
 }
@@ -72,21 +77,30 @@ pub(crate) fn arrival(shared: &Shared, at: Stamp, said: &Said) -> Arrival {
         chance: Chance::draw(&*shared.entropy),
         listener: said.listener.as_str(),
         route: said.route,
-        protocol: &OipRest,
+        protocol: said.speech.dialect(),
         trace_context: said.trace_context,
     }
 }
 
+/// A request as it came in.
+struct Letter {
+    speech: Speech,
+    headers: HeaderMap,
+    received: Bytes,
+    /// Longest body, in bytes, coded or not.
+    bytes_max: usize,
+}
+
 /// Runs the synchronous steps, where they take long on a thread of their own.
-async fn decide(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> Withheld {
+async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
     // A value takes at least two bytes of JSON.
     let model = admitted.model();
-    let rows_max = (received.len() as u64 / (2 * model.row_len_min())).max(1);
+    let rows_max = (letter.received.len() as u64 / (2 * model.row_len_min())).max(1);
     let cost_ns = rows_max.saturating_mul(model.row_cost_ns());
-    if received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX {
-        return steps(admitted, received, body_bytes_max);
+    if letter.received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX {
+        return steps(admitted, letter);
     }
-    let work = tokio::task::spawn_blocking(move || steps(admitted, received, body_bytes_max));
+    let work = tokio::task::spawn_blocking(move || steps(admitted, letter));
     match work.await {
         Ok(withheld) => withheld,
         // `decision` catches panics; one outside it must not be taken for an answer.
@@ -94,21 +108,22 @@ async fn decide(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> W
     }
 }
 
-fn steps(admitted: Admitted, received: Bytes, body_bytes_max: usize) -> Withheld {
-    let limits = Limits { body_bytes_max, ..Limits::default() };
-    let request = match oip::parse_infer(&received, &limits) {
-        Ok(request) => request,
-        Err(error) => {
-            let refusal = Refusal::new(error.code).because(error.message);
-            return admitted.refuse(refusal, Some(received));
-        }
+fn steps(admitted: Admitted, letter: Letter) -> Withheld {
+    let Letter { speech, headers, received, bytes_max } = letter;
+    let limits = Limits { body_bytes_max: bytes_max, ..Limits::default() };
+    let model = admitted.model();
+    let heard = Heard { headers: &headers, body: &received, model, limits };
+    let understood = match speech.dialect().hear(heard) {
+        Ok(understood) => understood,
+        Err(refusal) => return admitted.refuse(refusal, Some(received)),
     };
     let spoken = Spoken {
         received,
-        tensors: request.inputs,
-        wanted: request.outputs,
-        id: request.id,
-        asserted: request.asserted,
+        tensors: understood.tensors,
+        wanted: understood.wanted,
+        id: understood.id,
+        asserted: understood.asserted,
+        voice: understood.voice,
     };
     let cleared = match admitted.clear(spoken) {
         Ok(cleared) => cleared,

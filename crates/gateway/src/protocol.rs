@@ -1,45 +1,102 @@
-//! The Open Inference Protocol over REST, as `decision` asks for it.
+//! How each protocol says things: the one place that maps a route's [`Speech`] to its words.
+//!
+//! To add a protocol: a variant here, its routes in `route.rs`, and a file beside this one that
+//! implements [`Dialect`].
 
-use bartizan_core::{Refusal, RefusalCode};
-use bartizan_decision::{Answer, Protocol};
-use bartizan_wire::{InferReply, ParameterValue, oip};
+mod oip_rest;
 
-/// JSON bodies of the Open Inference Protocol, version 2.
-#[derive(Debug)]
-pub(crate) struct OipRest;
+use std::fmt;
+use std::sync::Arc;
 
-impl Protocol for OipRest {
-    fn name(&self) -> &'static str {
-        "oip-rest"
-    }
+use bartizan_core::{Refusal, RefusalCode, Tensor};
+use bartizan_decision::{Model, Protocol, Reply};
+use bartizan_wire::{Asserted, Limits, status};
+use bytes::Bytes;
+use hyper::header::HeaderMap;
 
-    fn answer(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Refusal> {
-        let withheld = answer.obligations;
-        // What was withheld is said, so that a 0 of a withheld class is not taken for its score.
-        let mut parameters = Vec::new();
-        if let Some(k) = withheld.top_k {
-            parameters.push(("bartizan-top-k", ParameterValue::Int(i64::from(k))));
-        }
-        if let Some(digits) = withheld.digits {
-            parameters.push(("bartizan-digits", ParameterValue::Int(i64::from(digits))));
-        }
-        let reply = InferReply {
-            model: answer.model,
-            version: answer.version,
-            id: answer.id,
-            outputs: answer.outputs,
-            parameters: &parameters,
-        };
-        let mut body = Vec::with_capacity(512);
-        match oip::render_infer(&reply, &mut body) {
-            Ok(()) => Ok(body),
-            Err(error) => Err(Refusal::new(RefusalCode::Internal).because(error.message)),
+use crate::answer::Answered;
+use crate::reply;
+
+/// The protocol that a route speaks: in which it is asked, answered and refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// The Open Inference Protocol, version 2, over REST.
+    OipRest,
+}
+
+impl Speech {
+    /// Its words.
+    pub(crate) fn dialect(self) -> &'static dyn Dialect {
+        match self {
+            Self::OipRest => &oip_rest::OipRest,
         }
     }
+}
 
-    fn refusal(&self, refusal: &Refusal) -> Vec<u8> {
-        let mut body = Vec::with_capacity(256);
-        oip::render_error(refusal, &mut body);
-        body
+/// A request for inference, on its way from bytes to tensors.
+#[expect(dead_code, reason = "protocols that look at the head or the contract come next")]
+pub(crate) struct Heard<'a> {
+    /// The head's fields.
+    pub(crate) headers: &'a HeaderMap,
+    /// The body, its content coding undone; at most `limits.body_bytes_max` long.
+    pub(crate) body: &'a Bytes,
+    /// The model that is asked.
+    pub(crate) model: &'a Arc<Model>,
+    /// Bounds on the body.
+    pub(crate) limits: Limits,
+}
+
+/// What a body says, whatever the protocol.
+#[derive(Default)]
+pub(crate) struct Understood {
+    /// Its tensors, in the caller's order.
+    pub(crate) tensors: Vec<Tensor>,
+    /// The outputs it wants; all where absent.
+    pub(crate) wanted: Option<Vec<Box<str>>>,
+    /// Its own id for the request.
+    pub(crate) id: Option<Box<str>>,
+    /// What it says about the request.
+    pub(crate) asserted: Asserted,
+    /// How this request wants its answer; as the dialect answers where absent.
+    pub(crate) voice: Option<Box<dyn Protocol>>,
+}
+
+impl fmt::Debug for Understood {
+    /// Nothing of what was said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Understood").field("n_tensors", &self.tensors.len()).finish_non_exhaustive()
+    }
+}
+
+/// One protocol: how a request is read, and how answers and refusals become responses. What the
+/// bodies hold is [`Protocol`]'s.
+pub(crate) trait Dialect: Protocol {
+    /// Reads a request for inference. Runs on a lane where the body is short, else on a thread
+    /// that may take its time.
+    ///
+    /// # Errors
+    /// A refusal that names the place, the limit and the remedy, and holds nothing of the body.
+    fn hear(&self, heard: Heard<'_>) -> Result<Understood, Refusal>;
+
+    /// Status of a refusal.
+    fn status(&self, code: RefusalCode) -> u16 {
+        status(code)
+    }
+
+    /// Media type of its refusals, and of its answers unless an answer's own head says another.
+    fn media_type(&self) -> &'static str {
+        "application/json"
+    }
+
+    /// The response for a reply whose record is durable.
+    fn told(&self, reply: Reply) -> Answered {
+        let status = reply.refusal().map_or(200, |refusal| self.status(refusal.code));
+        reply::told(reply, status, self.media_type())
+    }
+
+    /// The response for a refusal that has no record of its own.
+    fn refuse(&self, refusal: &Refusal) -> Answered {
+        let body = self.refusal(refusal);
+        reply::refusal(refusal, body, self.status(refusal.code), self.media_type())
     }
 }

@@ -4,15 +4,13 @@ use std::fmt::Write as _;
 
 use bartizan_core::Refusal;
 use bartizan_decision::Reply;
-use bartizan_wire::{oip, status};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
-use crate::dispatch::Answered;
+use crate::answer::{Answer, Answered};
 
 const DECISION: &str = "bartizan-decision";
 const RECEIPT: &str = "bartizan-receipt";
@@ -26,7 +24,7 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Answered {
 
 /// A response of any type.
 pub(crate) fn with_type(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Answered {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Answer::whole(body));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -36,7 +34,7 @@ pub(crate) fn with_type(status: u16, kind: &'static str, body: impl Into<Bytes>)
 }
 
 /// A reply whose record is durable.
-pub(crate) fn told(reply: Reply) -> Answered {
+pub(crate) fn told(reply: Reply, status: u16, kind: &'static str) -> Answered {
     let decision = reply.decision().to_string();
     let receipt = reply.receipt().map(|receipt| {
         let mut text = String::with_capacity(128);
@@ -44,10 +42,15 @@ pub(crate) fn told(reply: Reply) -> Answered {
         let _ = write!(text, "{receipt}");
         text
     });
-    let code = reply.refusal().map_or(200, |refusal| status(refusal.code));
     let retry_after_s = reply.refusal().and_then(|refusal| refusal.retry_after_s);
-    let mut answer = json(code, reply.into_body());
-    head(&mut answer, &decision, code, retry_after_s);
+    let rendered = reply.into_rendered();
+    let mut answer = with_type(status, kind, rendered.body);
+    for (name, value) in rendered.head {
+        if let Ok(value) = HeaderValue::try_from(value.into_string()) {
+            answer.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    head(&mut answer, &decision, status, retry_after_s);
     if let Some(value) = receipt.and_then(|text| HeaderValue::try_from(text).ok()) {
         answer.headers_mut().insert(RECEIPT, value);
     }
@@ -55,13 +58,15 @@ pub(crate) fn told(reply: Reply) -> Answered {
 }
 
 /// A refusal that has no record of its own.
-pub(crate) fn refusal(refusal: &Refusal) -> Answered {
-    let mut body = Vec::with_capacity(256);
-    oip::render_error(refusal, &mut body);
+pub(crate) fn refusal(
+    refusal: &Refusal,
+    body: Vec<u8>,
+    status: u16,
+    kind: &'static str,
+) -> Answered {
     let decision = refusal.decision.map_or_else(|| UNRECORDED.to_owned(), |id| id.to_string());
-    let code = status(refusal.code);
-    let mut answer = json(code, body);
-    head(&mut answer, &decision, code, refusal.retry_after_s);
+    let mut answer = with_type(status, kind, body);
+    head(&mut answer, &decision, status, refusal.retry_after_s);
     answer
 }
 

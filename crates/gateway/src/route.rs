@@ -6,6 +6,8 @@
 
 use bartizan_access::Action;
 
+use crate::protocol::Speech;
+
 /// Where requests come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Listener {
@@ -80,6 +82,8 @@ pub struct Route {
     pub needs: Needs,
     /// Who answers.
     pub handler: Handler,
+    /// The protocol in which it is asked, answered and refused.
+    pub speech: Speech,
 }
 
 const fn route(
@@ -89,7 +93,7 @@ const fn route(
     needs: Needs,
     handler: Handler,
 ) -> Route {
-    Route { listener, method, path, needs, handler }
+    Route { listener, method, path, needs, handler, speech: Speech::OipRest }
 }
 
 const DESCRIBE: Needs = Needs::Key(Action::Describe);

@@ -6,6 +6,7 @@ use bartizan_ledger::TraceContext;
 use bartizan_wire::Asserted;
 use hyper::header::{HeaderMap, HeaderName};
 
+use crate::protocol::Speech;
 use crate::route::Listener;
 
 /// Where a request came in, and whose trace it belongs to.
@@ -13,6 +14,7 @@ use crate::route::Listener;
 pub(crate) struct Said {
     pub(crate) listener: Listener,
     pub(crate) route: &'static str,
+    pub(crate) speech: Speech,
     pub(crate) trace_context: Option<TraceContext>,
 }
 

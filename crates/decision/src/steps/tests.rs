@@ -10,7 +10,9 @@ use bartizan_wire::Asserted;
 use bytes::Bytes;
 
 use crate::testing::{Mood, Puppet};
-use crate::{Answer, Arrival, Ask, Chance, Protocol, Spoken, Unrecorded, Withheld, admit};
+use crate::{
+    Answer, Arrival, Ask, Chance, Protocol, Rendered, Spoken, Unrecorded, Withheld, admit,
+};
 
 /// A snapshot around a puppet, and the simulated clock that it goes by.
 struct Rig {
@@ -41,9 +43,9 @@ impl Protocol for Plain {
         "plain"
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Refusal> {
+    fn answer(&self, answer: &Answer<'_>) -> Result<Rendered, Refusal> {
         let names: Vec<_> = answer.outputs.iter().map(Tensor::name).collect();
-        Ok(names.join(",").into_bytes())
+        Ok(names.join(",").into_bytes().into())
     }
 
     fn refusal(&self, refusal: &Refusal) -> Vec<u8> {
@@ -78,6 +80,7 @@ fn spoken(values: Vec<f32>) -> Spoken {
         wanted: None,
         id: None,
         asserted: Asserted::default(),
+        voice: None,
     }
 }
 
