@@ -9,15 +9,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
-use bartizan_core::{AuthProof, Digest, EnvName, Principal, PrincipalName, Pseudonym};
+use bartizan_core::{Digest, EnvName, PrincipalName, Pseudonym};
 use ring::hmac;
 use zeroize::Zeroizing;
 
+use crate::credential::Credential;
 use crate::key_text::{KeyId, KeyText, SECRET_LEN};
 use crate::mac::Tag;
-use crate::scopes::Scopes;
 
 /// Keeps these proofs apart from everything else that the MAC key signs.
 const PROOF_DOMAIN: &[u8; 20] = b"bartizan api key v1\0";
@@ -25,6 +24,8 @@ const PROOF_DOMAIN: &[u8; 20] = b"bartizan api key v1\0";
 const PROOF_BYTES: usize = PROOF_DOMAIN.len() + KeyId::LEN + SECRET_LEN + 32;
 /// Keeps pseudonyms of local users apart from everything else that the MAC key signs.
 const LOCAL_DOMAIN: &[u8; 26] = b"bartizan local principal 1";
+/// The same for principals whom somebody else vouches for.
+const FEDERATED_DOMAIN: &[u8; 30] = b"bartizan federated principal 1";
 
 /// Why a presented key proves nothing. For the operator: a caller gets one answer for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,56 +65,6 @@ impl AuthFailure {
             Self::Revoked => "revoked-key",
             Self::WrongEnvironment => "wrong-environment",
         }
-    }
-}
-
-/// Somebody who proved who he is, and what he may do. Cheap to clone.
-#[derive(Clone)]
-pub struct Credential(Arc<Holder>);
-
-struct Holder {
-    principal: Principal,
-    key_id: KeyId,
-    scopes: Scopes,
-    ends_s: u64,
-}
-
-impl Credential {
-    pub(crate) fn new(
-        (name, pseudonym): (PrincipalName, Pseudonym),
-        key_id: KeyId,
-        scopes: Scopes,
-        ends_s: u64,
-    ) -> Self {
-        let proof = AuthProof::ApiKey { key_id: key_id.as_str().into() };
-        let principal = Principal { name, pseudonym, proof };
-        Self(Arc::new(Holder { principal, key_id, scopes, ends_s }))
-    }
-
-    /// Who it is.
-    pub fn principal(&self) -> &Principal {
-        &self.0.principal
-    }
-
-    /// Which key proved it.
-    pub fn key_id(&self) -> KeyId {
-        self.0.key_id
-    }
-
-    /// What it covers.
-    pub fn scopes(&self) -> &Scopes {
-        &self.0.scopes
-    }
-
-    /// When it ends, in seconds since the Unix epoch: it is good while `now_s` is below.
-    pub fn expires_s(&self) -> u64 {
-        self.0.ends_s
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credential({}, key {})", self.0.principal.pseudonym, self.0.key_id)
     }
 }
 
@@ -216,7 +167,17 @@ impl KeyRing {
 
     /// What stands in records for the local user `uid`: fixed as long as the MAC key is.
     pub fn local_pseudonym(&self, uid: u32) -> Pseudonym {
-        let tag = Tag::of(&self.hmac, &[LOCAL_DOMAIN, &uid.to_be_bytes()]);
+        self.pseudonym(&[LOCAL_DOMAIN, &uid.to_be_bytes()])
+    }
+
+    /// What stands in records for a principal whom an issuer of tokens or a trust domain vouches
+    /// for: fixed as long as the MAC key is.
+    pub fn federated_pseudonym(&self, name: &PrincipalName) -> Pseudonym {
+        self.pseudonym(&[FEDERATED_DOMAIN, name.as_str().as_bytes()])
+    }
+
+    fn pseudonym(&self, parts: &[&[u8]]) -> Pseudonym {
+        let tag = Tag::of(&self.hmac, parts);
         let mut half = [0; 16];
         half.copy_from_slice(&tag.0[..16]);
         Pseudonym(half)

@@ -20,7 +20,8 @@ use std::fmt;
 use bartizan_core::entropy::random;
 use bartizan_core::{Digest, Entropy, EnvName, PrincipalName, Pseudonym};
 
-use crate::key_ring::{Credential, KeyRing, RingEntry, prove};
+use crate::credential::Credential;
+use crate::key_ring::{KeyRing, RingEntry, prove};
 use crate::key_text::{IssuedKey, KeyId, random_digits};
 use crate::mac::{MacKey, Tag};
 use crate::scopes::{Scopes, ScopesError};

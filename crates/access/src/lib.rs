@@ -7,6 +7,7 @@
 //! proofs that handlers accept. The stored bytes are described in `docs/formats/keyring.md`, every
 //! key's place and owner in `docs/keys.md`.
 
+mod credential;
 mod key_ring;
 mod key_text;
 mod keys;
@@ -17,7 +18,8 @@ mod scopes;
 mod seed;
 mod throttle;
 
-pub use key_ring::{AuthFailure, Credential, KeyRing};
+pub use credential::{Credential, Identity, Method, Strength};
+pub use key_ring::{AuthFailure, KeyRing};
 pub use key_text::{IssuedKey, KeyId, KeyIdError};
 pub use keys::{
     BOOK_BYTES_MAX, BookError, KEPT_AFTER_END_S, KEYS_MAX, KeyInfo, KeyState, Keys, KeysError,

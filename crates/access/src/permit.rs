@@ -40,7 +40,7 @@ use std::fmt;
 
 use bartizan_core::{AuthProof, ModelName, Obligations, Principal, PrincipalName, Pseudonym};
 
-use crate::key_ring::Credential;
+use crate::credential::Credential;
 use crate::scopes::{Action, Assertion};
 
 /// Why an act is not covered. For the operator: a caller gets one answer for all.

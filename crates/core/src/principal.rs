@@ -96,14 +96,32 @@ pub enum AuthProof {
     },
     /// The uid of the process at the other end of the admin socket, or of this process.
     LocalUid(u32),
+    /// A token that a configured issuer signed.
+    Token {
+        /// The issuer's configured name.
+        issuer: Box<str>,
+        /// The certificate that was shown beside it, by its first 16 hexadecimal digits.
+        certificate: Option<Box<str>>,
+    },
+    /// A client certificate.
+    Certificate {
+        /// The first 16 hexadecimal digits of its SHA-256.
+        fingerprint: Box<str>,
+    },
 }
 
 impl AuthProof {
-    /// The word for records: `api-key:<id>` or `local-uid:<uid>`.
+    /// The word for records: `api-key:<id>`, `local-uid:<uid>`, `oidc:<issuer>`,
+    /// `oidc:<issuer>+mtls:<digits>` or `mtls:<digits>`.
     pub fn describe(&self) -> String {
         match self {
             Self::ApiKey { key_id } => format!("api-key:{key_id}"),
             Self::LocalUid(uid) => format!("local-uid:{uid}"),
+            Self::Token { issuer, certificate: None } => format!("oidc:{issuer}"),
+            Self::Token { issuer, certificate: Some(digits) } => {
+                format!("oidc:{issuer}+mtls:{digits}")
+            }
+            Self::Certificate { fingerprint } => format!("mtls:{fingerprint}"),
         }
     }
 }

@@ -69,7 +69,7 @@ fn every_outcome_costs_one_proof_and_only_a_good_key_passes() {
         assert_eq!(PROOFS.with(Cell::get), 1, "{failure:?}");
     }
     let credential = ring.authenticate(&good, NOW_S).unwrap();
-    assert_eq!(credential.key_id(), id);
+    assert_eq!(credential.key_id(), Some(id));
     assert_eq!(credential.principal().name.as_str(), "ann");
     assert_eq!(credential.principal().proof.describe(), format!("api-key:{id}"));
     assert_eq!(credential.expires_s(), NOW_S + 100);
