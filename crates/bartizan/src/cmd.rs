@@ -10,6 +10,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod model;
+pub(crate) mod recorded;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod trace;
@@ -110,6 +111,7 @@ pub(crate) fn world() -> World {
     World {
         clock_not_before: Arc::new(|wall_ns| Arc::new(OsClock::not_before(wall_ns))),
         entropy: Arc::new(OsEntropy),
+        scanner: Arc::new(crate::gate::in_process::InProcess),
     }
 }
 

@@ -10,6 +10,7 @@ mod cmd;
 mod config;
 mod environment;
 mod files;
+mod gate;
 mod log;
 mod models;
 mod owner;
@@ -119,7 +120,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Serve(args) => cmd::serve::run(args, &cli.place, out),
         Command::Key(args) => cmd::key::run(args, &cli.place, out),
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
-        Command::Scan(args) => cmd::scan::run(args, out),
+        Command::Scan(args) => cmd::scan::run(args, &cli.place, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
         Command::Vet(args) => cmd::vet::run(args, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),

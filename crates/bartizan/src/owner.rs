@@ -8,6 +8,7 @@
 //! - O3: operations are performed one after another, so that the order of their records is the
 //!   order in which they went live.
 
+mod gates;
 pub(crate) mod keys;
 mod models;
 pub(crate) mod operation;
@@ -25,6 +26,7 @@ use tracing::info;
 
 use crate::environment::{Environment, OpenError};
 use crate::files::FileError;
+use crate::gate::Scanner;
 use crate::models::prepare::PrepareError;
 use crate::models::{Repository, RepositoryError};
 use operation::{Operation, Outcome};
@@ -54,6 +56,8 @@ pub(crate) struct World {
     pub(crate) clock_not_before: ClockMaker,
     /// Randomness.
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What judges models before they are loaded.
+    pub(crate) scanner: Arc<dyn Scanner>,
 }
 
 /// Why a store could not be taken.
@@ -93,6 +97,12 @@ pub(crate) enum OperationError {
         /// The limit in bytes.
         limit_bytes: u64,
     },
+    /// A run of a gate is told in a way that is none of ours.
+    #[error(
+        "a gate's run has at most {} findings, each with a rule's id of a-z, 0-9, `-` and `.`",
+        bartizan_core::limits::FINDINGS_MAX
+    )]
+    GateRun,
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -127,7 +137,8 @@ impl OperationError {
             Self::Keys(
                 KeysError::Scopes(_) | KeysError::Ttl { .. } | KeysError::Overlap { .. },
             )
-            | Self::Prepare(_) => Refused::Invalid,
+            | Self::Prepare(_)
+            | Self::GateRun => Refused::Invalid,
             Self::Keys(
                 KeysError::KeysFull
                 | KeysError::PrincipalsFull
@@ -250,6 +261,7 @@ impl Owner {
             Operation::ModelLoad(model) => self.load_model(caller, model),
             Operation::ModelUnload(model) => self.unload_model(caller, model),
             Operation::ModelList => self.list_models(),
+            Operation::GateRun(run) => self.record_gate_run(caller, run),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;

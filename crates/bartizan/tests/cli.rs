@@ -332,6 +332,34 @@ fn what_is_no_onnx_model_is_named_with_the_next_command() {
     }
 }
 
+/// What is hostile is refused in words with its remedy, what is cleared is said to be, and each
+/// look is on record where there is an environment, and nowhere else.
+#[test]
+fn the_model_gate_refuses_in_words_and_records_each_scan() {
+    let dir = TempDir::new();
+    environment(&dir);
+    fs::write(dir.path("evil.pkl"), b"cos\nsystem\n(S'id'\ntR.").unwrap();
+    fs::write(dir.path("odd.bin"), b"\x00\x01\x02\x03").unwrap();
+    fs::write(dir.path("good.pkl"), b"\x80\x04N.").unwrap();
+    for args in [&["-e", "env", "model", "add", "evil.pkl"][..], &["serve", "evil.pkl"]] {
+        let (_, err) = expect(&dir.0, args, 1);
+        assert!(err.contains("calls os.system('id') on load"), "{err}");
+        assert!(err.contains("what to do: do not load it"), "{err}");
+        assert!(err.contains("recorded as "), "{err}");
+    }
+    let (_, err) = expect(&dir.0, &["-e", "env", "model", "add", "good.pkl"], 1);
+    assert!(err.contains("the model gate: cleared") && err.contains("not executed"), "{err}");
+    for (file, code) in [("good.pkl", 0), ("evil.pkl", 1), ("odd.bin", 3)] {
+        let (_, err) = expect(&dir.0, &["-e", "env", "scan", file], code);
+        let last = err.lines().last().unwrap();
+        let id = last.strip_prefix("recorded as ").unwrap_or_else(|| panic!("{err}"));
+        let (text, _) = expect(&dir.0, &["-e", "env", "trace", id], 0);
+        assert!(text.contains("gate-run") && text.contains(file), "{text}");
+        let (_, err) = expect(&dir.0, &["scan", file], code);
+        assert!(err.lines().last().unwrap().starts_with("nothing recorded"), "{err}");
+    }
+}
+
 /// One flipped byte anywhere in the log is found, and its place is named.
 #[test]
 fn verify_names_the_place_of_damage() {

@@ -126,7 +126,7 @@ fn every_verb_does_the_same_beside_a_server_and_without_one() {
     let found = life(&beside);
     assert_eq!(found, life(&without));
     let recorded: u64 = found.iter().map(|(_, _, left)| left).sum();
-    assert_eq!(recorded, 7, "{found:?}");
+    assert_eq!(recorded, 9, "what is loaded is scanned, on record: {found:?}");
     let second = run(&["-e", beside.0.to_str().unwrap(), "serve"]);
     let text = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(3), "{text}");

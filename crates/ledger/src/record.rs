@@ -324,6 +324,11 @@ act_kinds! {
     EvidenceOpened 13 "evidence-opened",
     /// Keys of an environment were listed.
     KeysListed 14 "keys-listed",
+    /// A gate's command was run: `resource` says on what, `reason` what was concluded, `count`
+    /// and `bytes` how much was judged, `snapshot` is the digest of the report.
+    GateRun 15 "gate-run",
+    /// A model's file was scanned before it was to be loaded.
+    ModelScanned 16 "model-scanned",
 }
 
 /// How an act ended.
@@ -350,7 +355,7 @@ impl Outcome {
 }
 
 /// What an operator or the server itself did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Act<'a> {
     /// What.
     pub kind: ActKind,
@@ -376,6 +381,8 @@ pub struct Act<'a> {
     pub from_ns: Option<u64>,
     /// Until when.
     pub to_ns: Option<u64>,
+    /// What a gate found.
+    pub findings: FindingList<'a>,
 }
 
 impl Act<'_> {
@@ -394,6 +401,7 @@ impl Act<'_> {
             bytes: None,
             from_ns: None,
             to_ns: None,
+            findings: FindingList::default(),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use bartizan_core::{Digest, ModelName, ModelVersion};
 use bartizan_outbound::OsEntropy;
 
-use super::{Failure, Format, Outcome, Place, world};
+use super::{Failure, Format, Outcome, Place, recorded, world};
 use crate::answer::Answer;
 use crate::environment::Environment;
+use crate::gate::Judged;
 use crate::models::Repository;
 use crate::models::prepare::{self, Brought, PrepareError, Prepared};
 use crate::owner::operation::{ModelAdd, ModelRef, ModelRow, Operation, Outcome as Performed};
@@ -138,7 +139,7 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
             let row = add(file, name, *version, &place.environment)?;
             show(&row, *format, "is in service", out)
         }
-        Args::Inspect { file, operators: false } => inspect(file, &place.environment, out),
+        Args::Inspect { file, operators: false } => inspect(file, place, out),
         Args::Inspect { file, operators: true } => {
             let bounds = bounds(&place.environment);
             let found = prepare::inspect(file.path(), &bounds).map_err(failure)?;
@@ -180,6 +181,7 @@ fn change(place: &Place, operation: Operation, done: &str) -> Outcome {
         Performed::Key(_)
         | Performed::Keys { .. }
         | Performed::Models { .. }
+        | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(unexpected()),
     }
 }
@@ -214,17 +216,37 @@ pub(crate) fn name_of(file: &Path) -> Result<ModelName, String> {
     })
 }
 
-fn prepared(file: &FileArgs, bounds: &crate::config::Models) -> Result<Prepared, Failure> {
+fn prepared(
+    file: &FileArgs,
+    bounds: &crate::config::Models,
+    place: &Place,
+) -> Result<Prepared, Failure> {
     let brought = Brought {
         model: &file.file,
         contract: file.contract.as_deref(),
         reference: file.reference.as_deref(),
     };
-    let prepared = prepare::prepare(&brought, bounds).map_err(failure)?;
+    let prepared = match prepare::prepare(&brought, bounds, &*world().scanner) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // A file that gets no further than here was scanned all the same.
+            if let Some(judged) = error.judged() {
+                record(file, judged, place)?;
+            }
+            return Err(failure(error));
+        }
+    };
     for remark in &prepared.remarks {
         eprintln!("Note: {remark}.");
     }
     Ok(prepared)
+}
+
+fn record(file: &FileArgs, judged: &Judged, place: &Place) -> Result<(), Failure> {
+    let bytes = std::fs::metadata(&file.file).map_or(0, |meta| meta.len());
+    let run = judged.run(&file.file.to_string_lossy(), bytes);
+    eprintln!("{}", recorded::run(place, &run)?);
+    Ok(())
 }
 
 fn failure(error: PrepareError) -> Failure {
@@ -243,7 +265,7 @@ pub(crate) fn add(
 ) -> Result<ModelRow, Failure> {
     let environment = Environment::open(root).map_err(Failure::unknown)?;
     let bounds = &environment.config().models;
-    let prepared = prepared(file, bounds)?;
+    let prepared = prepared(file, bounds, &Place { environment: root.to_owned() })?;
     let repository = repository(&environment);
     let files = &prepared.files;
     let staged = repository.stage(files, &OsEntropy).map_err(Failure::unknown)?;
@@ -261,6 +283,7 @@ pub(crate) fn add(
             Performed::Key(_)
             | Performed::Keys { .. }
             | Performed::Models { .. }
+            | Performed::Recorded { .. }
             | Performed::Done { .. },
         ) => Err(unexpected()),
         Err(error) => {
@@ -279,8 +302,9 @@ fn bounds(root: &Path) -> crate::config::Models {
         .map_or_else(|_| crate::config::Models::default(), |env| env.config().models.clone())
 }
 
-fn inspect(file: &FileArgs, root: &Path, out: &mut dyn io::Write) -> Outcome {
-    let prepared = prepared(file, &bounds(root))?;
+fn inspect(file: &FileArgs, place: &Place, out: &mut dyn io::Write) -> Outcome {
+    let prepared = prepared(file, &bounds(&place.environment), place)?;
+    record(file, &prepared.judged, place)?;
     out.write_all(&prepared.files.contract)?;
     let (predictor, recipe) = (&prepared.predictor, prepared.predictor.recipe());
     eprintln!(

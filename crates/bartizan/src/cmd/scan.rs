@@ -3,9 +3,9 @@
 //! Nothing is loaded. Each file has a verdict; the worst is the answer: hostile (1) wins over not
 //! cleared (3), and 0 is given only where every file is cleared and there was one.
 
-mod files;
 mod policy;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,14 +14,17 @@ use std::sync::{Mutex, PoisonError};
 
 use bartizan_core::Digest;
 use bartizan_core::clock::Rfc3339;
+use bartizan_core::limits::FINDINGS_MAX;
 use bartizan_outbound::OsClock;
-use bartizan_scan::{Allow, Hash, Options, Report, Source as _, Verdict};
+use bartizan_scan::{Allow, Hash, Options, Report, Source as _, Verdict, escape};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, Place, recorded};
 use crate::answer::Answer;
+use crate::gate::files::{self, Beside, Item, Opened};
+use crate::log::Chain;
+use crate::owner::operation::{Gate, GateFinding, GateRun};
 use crate::render::progress::Progress;
 use crate::render::scan::{self as render, Scanned};
-use files::{Beside, Item, Opened};
 use policy::Policy;
 
 /// Shape of what goes to stdout.
@@ -71,7 +74,7 @@ pub(crate) struct Args {
 /// # Errors
 /// A policy that cannot be read, or an answer that cannot be written. A file that cannot be read
 /// is an answer, no error.
-pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
+pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
     if let Some(what) = &args.explain {
         return explain(what, out);
     }
@@ -91,8 +94,54 @@ pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
         let statement = serde_json::to_vec_pretty(&render::statement(&scanned))?;
         crate::files::replace(path, &statement).map_err(Failure::unknown)?;
     }
-    eprintln!("nothing was recorded: a scan is on record where `model add` or `serve` makes it");
-    Ok(answer(&scanned))
+    // What was concluded is said already: a run that could not be recorded is no yes.
+    match recorded::run(place, &run_of(&scanned)?) {
+        Ok(line) => {
+            eprintln!("{line}");
+            Ok(answer(&scanned))
+        }
+        Err(failure) if answer(&scanned) == Answer::No => {
+            eprintln!("not recorded: {}", Chain(failure.error.as_ref()));
+            Ok(Answer::No)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The run as a record keeps it: rules and counts, no word out of the files.
+fn run_of(scanned: &[Scanned]) -> Result<GateRun, Failure> {
+    let mut by_rule: BTreeMap<&str, GateFinding> = BTreeMap::new();
+    let seen = scanned.iter().flat_map(|one| &one.report.sightings);
+    for seen in seen.filter(|seen| seen.suppressed.is_none()) {
+        let (rule, severity) = (seen.rule.id, seen.rule.severity);
+        let fresh = || GateFinding { rule: rule.to_owned(), severity, count: 0 };
+        by_rule.entry(rule).or_insert_with(fresh).count += seen.count;
+    }
+    let mut findings: Vec<_> = by_rule.into_values().collect();
+    findings.sort_by_key(|found| std::cmp::Reverse(found.severity));
+    let n_more = findings.len().saturating_sub(FINDINGS_MAX) as u64;
+    findings.truncate(FINDINGS_MAX);
+    let n = |verdict| scanned.iter().filter(|one| one.report.verdict == verdict).count();
+    let summary = format!(
+        "{} cleared, {} not cleared, {} hostile; rules {}, names {}",
+        n(Verdict::Cleared),
+        n(Verdict::NotCleared),
+        n(Verdict::Hostile),
+        bartizan_scan::RULES_VERSION,
+        bartizan_scan::allow_digest(),
+    );
+    let paths: Vec<_> = scanned.iter().take(8).map(|one| escape::text(&one.path)).collect();
+    Ok(GateRun {
+        gate: Gate::Scan,
+        outcome: crate::gate::outcome(render::worst(scanned)),
+        what: paths.join(" "),
+        summary,
+        report: Some(Digest::of(&serde_json::to_vec(&render::json(scanned))?)),
+        n_items: scanned.len() as u64,
+        bytes: scanned.iter().map(|one| one.report.bytes).sum(),
+        findings,
+        n_more,
+    })
 }
 
 /// The worst verdict, as an answer; no file at all is no reason to say yes.

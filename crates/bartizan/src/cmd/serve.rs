@@ -125,7 +125,8 @@ fn serve_one(file: &FileArgs, out: &mut dyn Write) -> Outcome {
     eprintln!("goes when it stops. Gates:");
     eprintln!("  access   on: an API key that ends in 24 hours");
     eprintln!("  request  contract only; no profile was fitted");
-    eprintln!("  model    off: the file was parsed, not scanned, and nobody signed it");
+    eprintln!("  model    on: the file was scanned before it was loaded, and is cleared; nobody");
+    eprintln!("           signed it");
     eprintln!("  data     off: nothing is known of its training data");
     eprintln!("  network  off: loopback needs no plan");
     eprintln!(
@@ -216,6 +217,7 @@ pub(crate) fn issue(
         Performed::Keys { .. }
         | Performed::Model(_)
         | Performed::Models { .. }
+        | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(Failure::unknown("the owner made no key")),
     }
 }

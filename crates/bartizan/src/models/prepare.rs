@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_core::contract::{ContractError, ContractFile};
-use bartizan_core::{Contract, Predictor, limits};
+use bartizan_core::{Contract, Digest, Predictor, limits};
 use bartizan_engine::sniff::{self, FileKind};
 use bartizan_engine::{LoadError, LoadLimits, native};
 use bartizan_guard::{ColumnFacts, sharpen};
+use bartizan_scan::Verdict;
 use bartizan_vet::read::{self, ReadError, ReadLimits};
 
 use super::{CONTRACT_BYTES_MAX, Files};
 use crate::config::Models;
 use crate::files::{self, FileError, failed};
+use crate::gate::{self, GateError, Judged, Refusal, Scanner, in_process};
 
 /// Most entries of a folder that are looked at to say what it is.
 const FOLDER_ENTRIES_MAX: usize = 1_024;
@@ -28,13 +30,18 @@ pub(crate) enum PrepareError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is something else than a model that we run.
-    #[error("`{}`: {kind}", path.display())]
+    #[error("`{}`{}: {kind}", path.display(), gate(judged.as_deref()))]
     OtherKind {
         /// The file or folder.
         path: PathBuf,
         /// What it is.
         kind: FileKind,
+        /// What the model gate thinks of it, where it is one file: not that it is hostile.
+        judged: Option<Box<Judged>>,
     },
+    /// The model gate does not let it through.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     /// It is a model, but not one that can be run.
     #[error("the model does not load")]
     Load(#[from] LoadError),
@@ -58,14 +65,40 @@ pub(crate) enum PrepareError {
 }
 
 impl PrepareError {
+    /// What the model gate concluded, where that is why or beside why.
+    pub(crate) fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::OtherKind { judged, .. } => judged.as_deref(),
+            Self::Gate(GateError::Refused(refusal)) => Some(&refusal.judged),
+            Self::Gate(GateError::Unscanned { .. } | GateError::OtherBytes { .. })
+            | Self::File(_)
+            | Self::Load(_)
+            | Self::Syntax { .. }
+            | Self::Contract(_)
+            | Self::Reference(_)
+            | Self::Write(_) => None,
+        }
+    }
+
     /// Whether we looked, and it will not do.
     pub(crate) fn is_no(&self) -> bool {
         match self {
             Self::OtherKind { .. } | Self::Load(_) | Self::Syntax { .. } | Self::Contract(_) => {
                 true
             }
+            Self::Gate(error) => error.is_no(),
             Self::File(_) | Self::Reference(_) | Self::Write(_) => false,
         }
+    }
+}
+
+fn gate(judged: Option<&Judged>) -> String {
+    let Some(judged) = judged else { return String::new() };
+    let worst =
+        judged.found.iter().find(|found| Verdict::of(found.rule.severity) != Verdict::Cleared);
+    match worst {
+        Some(found) => format!(" (the model gate: not cleared, {})", found.what),
+        None => " (the model gate: cleared)".to_owned(),
     }
 }
 
@@ -92,14 +125,22 @@ pub(crate) struct Prepared {
     pub(crate) predictor: Arc<dyn Predictor>,
     /// What was concluded on the way, for people.
     pub(crate) remarks: Vec<String>,
+    /// What the model gate concluded of the model's file.
+    pub(crate) judged: Judged,
 }
 
 /// Reads what was brought, checks it, and makes the contract where there is none.
 ///
 /// # Errors
 /// [`PrepareError`].
-pub(crate) fn prepare(brought: &Brought<'_>, bounds: &Models) -> Result<Prepared, PrepareError> {
+pub(crate) fn prepare(
+    brought: &Brought<'_>,
+    bounds: &Models,
+    scanner: &dyn Scanner,
+) -> Result<Prepared, PrepareError> {
     let bytes = read_model(brought.model, bounds)?;
+    let name = brought.model.to_string_lossy();
+    let judged = gate::pass(scanner, &name, &bytes, Digest::of(&bytes))?;
     let predictor = load_model(&bytes, bounds)?;
     let mut remarks = Vec::new();
     let text = match brought.contract {
@@ -116,7 +157,7 @@ pub(crate) fn prepare(brought: &Brought<'_>, bounds: &Models) -> Result<Prepared
     };
     let contract = read_contract(&text, limits::ROWS_MAX)?;
     contract.check_fits(predictor.signature())?;
-    Ok(Prepared { files: Files { model: bytes, contract: text }, predictor, remarks })
+    Ok(Prepared { files: Files { model: bytes, contract: text }, predictor, remarks, judged })
 }
 
 /// The predictor and contract of files that were prepared before. Where the contract takes more
@@ -167,7 +208,21 @@ fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
         | FileKind::Folder
         | FileKind::Compressed
         | FileKind::Empty
-        | FileKind::Unknown => Err(PrepareError::OtherKind { path: path.to_owned(), kind }),
+        | FileKind::Unknown => Err(other_kind(path, kind)),
+    }
+}
+
+/// Nothing of another kind is loaded here, but what it would do elsewhere is told.
+fn other_kind(path: &Path, kind: FileKind) -> PrepareError {
+    match in_process::judge_file(path) {
+        Some(judged) if judged.verdict == Verdict::Hostile => {
+            let name = path.to_string_lossy().into_owned();
+            PrepareError::Gate(GateError::Refused(Box::new(Refusal { name, judged })))
+        }
+        judged => {
+            let judged = judged.map(Box::new);
+            PrepareError::OtherKind { path: path.to_owned(), kind, judged }
+        }
     }
 }
 

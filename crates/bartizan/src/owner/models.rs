@@ -6,7 +6,7 @@ use bartizan_core::{ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 
 use super::operation::{ModelAdd, ModelRef, Outcome};
-use super::store::Act;
+use super::store::{self, Act};
 use super::{OperationError, Owner, State};
 use crate::models::prepare::{self, PrepareError};
 use crate::models::{Entry, Files, Shelved, State as ModelState};
@@ -29,7 +29,7 @@ impl Owner {
             state: ModelState::Loaded,
         };
         let shelved = Shelved { name: add.name.clone(), version, entry };
-        let model = self.prepare(&shelved, &files)?;
+        let model = self.prepare(caller, &shelved, &files)?;
         self.check_memory(&state, &model)?;
         let receipt = self.record(caller, &Act::ModelAdded(shelved.clone()))?;
         self.repository.adopt(&add.staged, &shelved)?;
@@ -58,7 +58,7 @@ impl Owner {
         let mut state = self.state();
         let mut shelved = self.repository.get(&model.name, model.version)?;
         let files = self.repository.read(&shelved)?;
-        let loaded = self.prepare(&shelved, &files)?;
+        let loaded = self.prepare(caller, &shelved, &files)?;
         self.check_memory(&state, &loaded)?;
         let receipt = self.record(caller, &Act::ModelLoaded(shelved.clone()))?;
         self.repository.set_state(&shelved, ModelState::Loaded)?;
@@ -99,10 +99,18 @@ impl Owner {
                 return faults;
             }
         };
+        // Not `local_principal`: the state is locked here.
+        let caller = match store::local_principal(&self.environment, &state.keys.ring()) {
+            Ok(caller) => caller,
+            Err(error) => {
+                tracing::error!(error = %crate::log::Chain(&error), "engine.repository.unreadable");
+                return faults;
+            }
+        };
         for shelved in all.iter().filter(|one| one.entry.state == ModelState::Loaded) {
             let loaded =
                 self.repository.read(shelved).map_err(OperationError::from).and_then(|files| {
-                    let model = self.prepare(shelved, &files)?;
+                    let model = self.prepare(&caller, shelved, &files)?;
                     self.check_memory(state, &model)?;
                     Ok(model)
                 });
@@ -116,7 +124,14 @@ impl Owner {
         faults
     }
 
-    fn prepare(&self, shelved: &Shelved, files: &Files) -> Result<Arc<Model>, OperationError> {
+    /// Scans and loads the very bytes of `files`; see the gate's G1 and G2.
+    fn prepare(
+        &self,
+        caller: &Principal,
+        shelved: &Shelved,
+        files: &Files,
+    ) -> Result<Arc<Model>, OperationError> {
+        self.pass_gate(caller, shelved, files)?;
         let config = self.environment.config();
         let bounds = &config.models;
         let rows_max = u64::from(config.limits.rows_max);

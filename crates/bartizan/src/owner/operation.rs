@@ -3,7 +3,7 @@
 //! One type for every way in: a verb in this process, the admin socket, the admin listener.
 
 use bartizan_access::{KeyId, Scopes};
-use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName};
+use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName, Severity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub(crate) enum Operation {
     ModelList,
     /// Note that somebody opens the sealed part of a record.
     EvidenceOpen(EvidenceOpen),
+    /// Note that a gate's command was run, and what it concluded.
+    GateRun(GateRun),
 }
 
 /// See [`Operation::KeyIssue`].
@@ -100,6 +102,97 @@ pub(crate) struct EvidenceOpen {
     pub(crate) decision: DecisionText,
 }
 
+/// See [`Operation::GateRun`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GateRun {
+    /// Which gate.
+    pub(crate) gate: Gate,
+    /// What it concluded.
+    pub(crate) outcome: GateOutcome,
+    /// What was judged: paths as they were given; a longer text than a record's is cut.
+    pub(crate) what: String,
+    /// The conclusion in our own words, without text out of what was judged.
+    pub(crate) summary: String,
+    /// Digest of the whole report as JSON.
+    pub(crate) report: Option<Digest>,
+    /// How many files, rows or plans were judged.
+    pub(crate) n_items: u64,
+    /// How many bytes.
+    pub(crate) bytes: u64,
+    /// What was found, by rule: at most `limits::FINDINGS_MAX`.
+    pub(crate) findings: Vec<GateFinding>,
+    /// How many rules more.
+    pub(crate) n_more: u64,
+}
+
+/// A gate that has a command of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Gate {
+    /// `bartizan scan`.
+    Scan,
+    /// `bartizan vet`.
+    Vet,
+    /// `bartizan aks`.
+    Aks,
+}
+
+impl Gate {
+    /// The command.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Vet => "vet",
+            Self::Aks => "aks",
+        }
+    }
+}
+
+/// What a gate concluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GateOutcome {
+    /// Nothing that matters was found.
+    Passed,
+    /// Something was.
+    Refused,
+    /// There is no answer.
+    Failed,
+}
+
+/// How often a rule was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GateFinding {
+    /// Its id.
+    pub(crate) rule: String,
+    /// How much it matters.
+    #[serde(with = "severity")]
+    pub(crate) severity: Severity,
+    /// How often.
+    pub(crate) count: u64,
+}
+
+/// A severity as its word.
+mod severity {
+    use bartizan_core::Severity;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        it: &Severity,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(it.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Severity, D::Error> {
+        let word = std::borrow::Cow::<str>::deserialize(from)?;
+        let known = Severity::ALL.iter().copied().find(|one| one.as_str() == word);
+        known.ok_or_else(|| serde::de::Error::custom("no such severity"))
+    }
+}
+
 /// A decision id as its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DecisionText(pub(crate) DecisionId);
@@ -147,6 +240,7 @@ impl Operation {
         "model-unload",
         "model-list",
         "evidence-open",
+        "gate-run",
     ];
 
     /// Its name.
@@ -162,6 +256,7 @@ impl Operation {
             Self::ModelUnload(_) => "model-unload",
             Self::ModelList => "model-list",
             Self::EvidenceOpen(_) => "evidence-open",
+            Self::GateRun(_) => "gate-run",
         }
     }
 
@@ -179,6 +274,7 @@ impl Operation {
                 serde_json::to_vec(model)
             }
             Self::EvidenceOpen(open) => serde_json::to_vec(open),
+            Self::GateRun(run) => serde_json::to_vec(run),
             Self::KeyList | Self::ModelList => Ok(b"{}".to_vec()),
         }
     }
@@ -202,6 +298,7 @@ impl Operation {
             "model-unload" => read(body).map(Self::ModelUnload),
             "model-list" => read::<Empty>(body).map(|Empty {}| Self::ModelList),
             "evidence-open" => read(body).map(Self::EvidenceOpen),
+            "gate-run" => read(body).map(Self::GateRun),
             _ => Err(ParseError::Unknown),
         }
     }
@@ -233,6 +330,13 @@ pub(crate) enum Outcome {
     },
     /// A model was added, loaded, unloaded or removed.
     Model(ModelRow),
+    /// A run of a gate is on record.
+    Recorded {
+        /// Id of the record.
+        id: DecisionText,
+        /// Where it stands: the receipt's text.
+        recorded: String,
+    },
     /// Something was done that has no more to say.
     Done {
         /// Where the record of the act stands: the receipt's text.
@@ -335,6 +439,21 @@ mod tests {
             Operation::ModelUnload(model),
             Operation::ModelList,
             Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) }),
+            Operation::GateRun(GateRun {
+                gate: Gate::Scan,
+                outcome: GateOutcome::Failed,
+                what: "a".to_owned(),
+                summary: "b".to_owned(),
+                report: None,
+                n_items: 2,
+                bytes: 3,
+                findings: vec![GateFinding {
+                    rule: "scan.file.unknown".to_owned(),
+                    severity: Severity::Medium,
+                    count: 4,
+                }],
+                n_more: 5,
+            }),
         ]
     }
 

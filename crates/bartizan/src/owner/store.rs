@@ -9,12 +9,14 @@ use bartizan_core::entropy::random;
 use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
-    FileDisk, LockError, Log, LogConfig, MemDisk, ModelRef, Receipt, Record, Recovery, RunningLog,
-    Sealer, SealingKeys, SealingKeysError, StoreLock,
+    FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
+    Outcome as RecordedOutcome, Receipt, Record, RecordedFinding, Recovery, RunningLog, Sealer,
+    SealingKeys, SealingKeysError, StoreLock,
 };
 use tracing::{info, warn};
 
 use super::World;
+use super::operation::{GateOutcome, GateRun};
 use crate::config::LedgerDisk;
 use crate::environment::Environment;
 use crate::files::{FileError, failed};
@@ -118,6 +120,19 @@ pub(crate) enum Act {
     ModelLoaded(Shelved),
     /// A model was taken out of service.
     ModelUnloaded(Shelved),
+    /// A model was scanned before it was to be loaded.
+    ModelScanned {
+        /// The model.
+        shelved: Shelved,
+        /// How it ended.
+        outcome: RecordedOutcome,
+        /// The conclusion, in our words.
+        conclusion: String,
+        /// What was found.
+        findings: FindingList<'static>,
+    },
+    /// A gate's command was run.
+    GateRun(GateRun),
     /// The sealed part of a record was opened.
     EvidenceOpened {
         /// Whose.
@@ -152,6 +167,14 @@ impl Act {
             Self::ModelRemoved(shelved) => of_model(ActKind::ModelRemoved, shelved),
             Self::ModelLoaded(shelved) => of_model(ActKind::ModelLoaded, shelved),
             Self::ModelUnloaded(shelved) => of_model(ActKind::ModelUnloaded, shelved),
+            Self::ModelScanned { shelved, outcome, conclusion, findings } => {
+                let mut act = of_model(ActKind::ModelScanned, shelved);
+                act.outcome = *outcome;
+                act.reason = Some(conclusion.clone().into());
+                act.findings = findings.clone();
+                act
+            }
+            Self::GateRun(run) => of_run(run),
             Self::EvidenceOpened { decision } => {
                 let mut act = RecordedAct::new(ActKind::EvidenceOpened);
                 act.resource = Some(decision.to_string().into());
@@ -171,6 +194,29 @@ fn of_model(kind: ActKind, shelved: &Shelved) -> RecordedAct<'static> {
     });
     act.digests.contract = Some(shelved.entry.contract);
     act.bytes = Some(shelved.entry.model_bytes);
+    act
+}
+
+fn of_run(run: &GateRun) -> RecordedAct<'static> {
+    let mut act = RecordedAct::new(ActKind::GateRun);
+    act.outcome = match run.outcome {
+        GateOutcome::Passed => RecordedOutcome::Done,
+        GateOutcome::Refused => RecordedOutcome::Refused,
+        GateOutcome::Failed => RecordedOutcome::Failed,
+    };
+    act.resource = Some(format!("{}: {}", run.gate.as_str(), run.what).into());
+    act.reason = Some(run.summary.clone().into());
+    act.digests.snapshot = run.report;
+    (act.count, act.bytes) = (Some(run.n_items), Some(run.bytes));
+    let kept = run.findings.iter().map(|found| RecordedFinding {
+        rule: found.rule.clone().into(),
+        severity: found.severity,
+        field: None,
+        row: None,
+        count: found.count,
+        score: 1.0,
+    });
+    act.findings = FindingList { kept: kept.collect(), n_more: run.n_more };
     act
 }
 
@@ -293,6 +339,19 @@ impl Store {
         act: &Act,
         entropy: &dyn Entropy,
     ) -> Result<Receipt, ActError> {
+        self.record_named(caller, act, entropy).map(|(_, receipt)| receipt)
+    }
+
+    /// The same; also gives the record's id.
+    ///
+    /// # Errors
+    /// [`ActError`]; the act is then not on record.
+    pub(crate) fn record_named(
+        &self,
+        caller: &Principal,
+        act: &Act,
+        entropy: &dyn Entropy,
+    ) -> Result<(DecisionId, Receipt), ActError> {
         let mut recorded = act.recorded();
         recorded.principal = Some(caller.pseudonym);
         recorded.proof = Some(caller.proof.describe().into());
@@ -307,10 +366,15 @@ impl Store {
         self._log = opened.unwrap().0.start().unwrap();
     }
 
-    fn append(&self, act: RecordedAct<'_>, entropy: &dyn Entropy) -> Result<Receipt, ActError> {
+    fn append(
+        &self,
+        act: RecordedAct<'_>,
+        entropy: &dyn Entropy,
+    ) -> Result<(DecisionId, Receipt), ActError> {
         let at = self.clock.now();
+        let id = DecisionId::new(at.wall_ns, random(entropy));
         let record = Record {
-            id: DecisionId::new(at.wall_ns, random(entropy)),
+            id,
             at,
             environment: self.environment.as_str().into(),
             replica: self.replica.as_str().into(),
@@ -324,7 +388,7 @@ impl Store {
             let _unheard = done.send(outcome);
         });
         self.appender.append(entry, answer)?;
-        Ok(receipt.recv().map_err(|_| ActError::Ended)??)
+        Ok((id, receipt.recv().map_err(|_| ActError::Ended)??))
     }
 }
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bartizan_access::{KeyId, ModelScope, Scopes};
-use bartizan_core::{Clock, ClockSource, Digest, Stamp};
+use bartizan_core::{Clock, ClockSource, Digest, Severity, Stamp};
 use bartizan_gateway::Admin as _;
 use bartizan_ledger::{ActKind, Body, FileDisk, Reader, Record};
 
 use super::operation::{
-    DecisionText, EvidenceOpen, KeyIssue, KeyRevoke, KeyRotate, ModelAdd, ModelRef, ModelRow,
+    DecisionText, EvidenceOpen, Gate, GateFinding, GateOutcome, GateRun, KeyIssue, KeyRevoke,
+    KeyRotate, ModelAdd, ModelRef, ModelRow,
 };
 use super::reach::{Reach, ReachError};
 use super::*;
@@ -21,6 +22,8 @@ use crate::admin::handler::Handler;
 use crate::answer::Answer;
 use crate::config::Config;
 use crate::environment::Plan;
+use crate::gate::in_process::InProcess;
+use crate::gate::{Judged, ScanError};
 use crate::models::prepare::{self, Brought};
 use crate::testing::{SeededEntropy, TempDir};
 
@@ -40,6 +43,7 @@ fn world() -> World {
     World {
         clock_not_before: Arc::new(|_| Arc::new(FixedClock)),
         entropy: Arc::new(SeededEntropy::default()),
+        scanner: Arc::new(InProcess),
     }
 }
 
@@ -124,7 +128,7 @@ impl Setup {
             contract: Some(&folder.join("contract.toml")),
             reference: None,
         };
-        let files = prepare::prepare(&brought, &bounds).unwrap().files;
+        let files = prepare::prepare(&brought, &bounds, &InProcess).unwrap().files;
         let repository = Repository::new(self.root().join("models"), bounds.file_bytes_max);
         ModelAdd {
             name: "cancer".parse().unwrap(),
@@ -234,7 +238,26 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             },
             Some(ActKind::EvidenceOpened),
         ),
+        ("gate-run", |_| Operation::GateRun(gate_run()), Some(ActKind::GateRun)),
     ]
+}
+
+fn gate_run() -> GateRun {
+    GateRun {
+        gate: Gate::Scan,
+        outcome: GateOutcome::Refused,
+        what: "models/m.pkl".to_owned(),
+        summary: "1 file: hostile".to_owned(),
+        report: Some(Digest::of(b"report")),
+        n_items: 1,
+        bytes: 22,
+        findings: vec![GateFinding {
+            rule: "scan.pickle.call".to_owned(),
+            severity: Severity::Critical,
+            count: 1,
+        }],
+        n_more: 0,
+    }
 }
 
 /// O1 and O2 for every operation there is, both ways.
@@ -251,9 +274,12 @@ fn every_verb_works_with_the_server_up_and_down() {
             let (acts, published) = (setup.acts(), setup.published.load(Ordering::Relaxed));
             let outcome = setup.perform(&operation).unwrap();
             let mut expected = acts;
+            // What is loaded was scanned, and that is on record first.
+            let loads = matches!(name, "model-add" | "model-load");
+            expected.extend(loads.then_some(ActKind::ModelScanned));
             expected.extend(act);
             assert_eq!(setup.acts(), expected, "{name} {server:?}");
-            let changes = !matches!(name, "key-list" | "model-list" | "evidence-open");
+            let changes = !matches!(name, "key-list" | "model-list" | "evidence-open" | "gate-run");
             let goes_live = server == Server::Up && changes;
             let now = setup.published.load(Ordering::Relaxed);
             assert_eq!(published < now, goes_live, "{name} {server:?}");
@@ -361,12 +387,13 @@ fn models_beyond_the_memory_limit_are_refused() {
     for _ in 1..n_fitting {
         setup.perform(&Operation::ModelAdd(setup.stage("digits-forest"))).unwrap();
     }
-    let before = setup.acts();
+    let mut expected = setup.acts();
+    expected.push(ActKind::ModelScanned);
     let one_too_many = Operation::ModelAdd(setup.stage("digits-forest"));
     let error = setup.perform(&one_too_many).unwrap_err();
     assert_eq!(error.answer(), Answer::No);
     assert!(error.to_string().contains("`models.resident_bytes_max` is 1048576"), "{error}");
-    assert_eq!(setup.acts(), before);
+    assert_eq!(setup.acts(), expected);
 }
 
 /// O3: operations that come at the same time are all performed, each on record once, and none
@@ -387,4 +414,73 @@ fn operations_at_the_same_time_do_not_lose_each_other() {
     };
     assert_eq!(keys.len(), N_THREADS);
     assert_eq!(setup.acts(), [ActKind::KeyIssued; N_THREADS]);
+}
+
+/// A scanner that has learnt better: it clears nothing any more.
+struct Stern;
+
+impl crate::gate::Scanner for Stern {
+    fn scan(&self, name: &str, _bytes: &[u8]) -> Result<Judged, ScanError> {
+        InProcess
+            .scan(name, b"cos\nsystem\n(S'id'\ntR.")
+            .map(|judged| Judged { digest: None, ..judged })
+    }
+
+    fn confinement(&self) -> String {
+        "here".to_owned()
+    }
+}
+
+/// G2 at the owner: whoever stages bytes past the command is refused by the one that loads them,
+/// in words, and the refusal is on record with its rules.
+#[test]
+fn a_hostile_model_is_refused_by_the_owner_and_the_refusal_is_on_record() {
+    for server in [Server::Down, Server::Up] {
+        let setup = Setup::new(server);
+        let mut add = setup.stage("cancer-logistic");
+        let hostile = b"cos\nsystem\n(S'id'\ntR.".to_vec();
+        let files = crate::models::Files { model: hostile, contract: b"format = 1\n".to_vec() };
+        let repository = Repository::new(setup.root().join("models"), 1024);
+        add.staged = repository.stage(&files, &*setup.world.entropy).unwrap();
+        (add.model, add.contract) = (Digest::of(&files.model), Digest::of(&files.contract));
+        let error = setup.perform(&Operation::ModelAdd(add)).unwrap_err();
+        assert_eq!(error.answer(), Answer::No);
+        assert!(error.to_string().contains("calls os.system('id') on load"), "{error}");
+        assert_eq!(setup.acts(), [ActKind::ModelScanned], "{server:?}");
+        let disk = FileDisk::open(setup.root().join("store")).unwrap();
+        let reader = Reader::open(Arc::new(disk)).unwrap();
+        let leaf = reader.entries().last().unwrap().unwrap().leaf;
+        let Body::Act(act) = Record::decode(&leaf).unwrap().body else { panic!("no act") };
+        assert_eq!(act.outcome, bartizan_ledger::Outcome::Refused);
+        assert!(act.findings.kept.iter().any(|found| found.rule == "scan.pickle.call"));
+        assert!(!String::from_utf8_lossy(&leaf).contains("system"), "foreign text is on record");
+    }
+}
+
+/// G2 at a start: a model that was cleared once and is not any more is not served.
+#[test]
+fn a_model_that_is_no_longer_cleared_is_not_loaded_at_the_next_start() {
+    let setup = Setup::new(Server::Down);
+    setup.add();
+    let stern = World { scanner: Arc::new(Stern), ..setup.world.clone() };
+    for (world, n_models) in [(setup.world.clone(), 1), (stern, 0)] {
+        let owner = Owner::take(Environment::open(&setup.root()).unwrap(), world).unwrap();
+        let faults = owner.serve(Box::new(|_| {}));
+        assert_eq!((owner.live().models.len(), faults.len()), (n_models, 1 - n_models));
+    }
+    let acts = setup.acts();
+    assert_eq!(acts[acts.len() - 2..], [ActKind::ModelScanned; 2]);
+}
+
+/// A run that is told in another way than ours is refused, and nothing is on record.
+#[test]
+fn a_gate_run_with_foreign_rules_is_refused() {
+    let setup = Setup::new(Server::Down);
+    for rule in ["scan os.system", "SCAN", &"a".repeat(65)] {
+        let mut run = gate_run();
+        run.findings[0].rule = rule.to_owned();
+        let error = setup.perform(&Operation::GateRun(run)).unwrap_err();
+        assert_eq!(error.answer(), Answer::No, "{rule}");
+    }
+    assert!(setup.acts().is_empty());
 }

@@ -163,6 +163,10 @@ fn act(lines: &mut Lines, act: &Act<'_>, name_of: NameOf<'_>) {
     lines.some("on", act.resource.as_deref());
     lines.some("because", act.reason.as_deref());
     lines.some("model", act.model.as_ref().map(|model| model.digest));
+    if !act.findings.kept.is_empty() {
+        findings(lines, &act.findings);
+    }
+    lines.some("report", act.digests.snapshot);
     lines.some("count", act.count);
     lines.some("bytes", act.bytes);
     lines.some("from", act.from_ns.map(Rfc3339));

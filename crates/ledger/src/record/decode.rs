@@ -341,6 +341,8 @@ fn act<'b>(d: &mut Decoder<'b>) -> Read<Act<'b>> {
             9 => it.bytes = Some(d.u64()?),
             10 => it.from_ns = Some(d.u64()?),
             11 => it.to_ns = Some(d.u64()?),
+            12 => it.findings.kept = findings(d)?,
+            13 => it.findings.n_more = d.u64()?,
             _ => return Ok(false),
         }
         Ok(true)

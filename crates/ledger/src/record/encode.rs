@@ -209,4 +209,6 @@ fn act_body(map: &mut Map<'_>, act: &Act<'_>) {
     map.opt_uint(9, act.bytes);
     map.opt_uint(10, act.from_ns);
     map.opt_uint(11, act.to_ns);
+    findings(map, 12, &act.findings);
+    map.count(13, act.findings.n_more);
 }

@@ -121,6 +121,22 @@ fn full_act() -> Act<'static> {
 }
 
 /// R3: these bytes are final. A change here is a change of format and needs another version.
+/// What a gate found stands in its act, and comes back; an act without findings has the bytes that
+/// it had before there were any.
+#[test]
+fn an_act_keeps_what_a_gate_found() {
+    let bare = record(Body::Act(Box::new(full_act()))).encode();
+    let mut act = full_act();
+    act.findings = full_decision().findings;
+    let whole = record(Body::Act(Box::new(act)));
+    let leaf = whole.encode();
+    assert!(bare.len() < leaf.len());
+    let read = Record::decode(&leaf).unwrap();
+    assert_eq!(read, whole);
+    assert_eq!(read.to_json()["act"]["findings"][0]["rule"], RULE.id);
+    assert_eq!(read.to_json()["act"]["n_more_findings"], 300);
+}
+
 #[test]
 fn the_bytes_of_a_record_of_each_kind_are_pinned() {
     let golden = include_str!("golden.hex");

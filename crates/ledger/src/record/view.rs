@@ -197,5 +197,9 @@ fn act(act: &Act<'_>) -> Object {
     it.opt("bytes", act.bytes);
     it.opt("from", act.from_ns.map(time));
     it.opt("to", act.to_ns.map(time));
+    if !act.findings.kept.is_empty() {
+        it.set("findings", findings(&act.findings));
+        it.set("n_more_findings", act.findings.n_more);
+    }
     it
 }

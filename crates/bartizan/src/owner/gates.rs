@@ -1,0 +1,70 @@
+//! What gates concluded, put on record: of models before they are loaded, and of commands.
+
+use bartizan_core::Principal;
+use bartizan_core::limits::FINDINGS_MAX;
+use bartizan_ledger::{FindingList, Outcome as RecordedOutcome};
+
+use super::operation::{DecisionText, GateRun, Outcome};
+use super::store::Act;
+use super::{OperationError, Owner};
+use crate::gate::{self, GateError, Judged};
+use crate::models::prepare::PrepareError;
+use crate::models::{Files, Shelved};
+
+/// Longest id of a rule, in bytes.
+const RULE_BYTES_MAX: usize = 64;
+
+impl Owner {
+    /// Scans a model's bytes and records what came of it; an error unless they may be loaded.
+    pub(super) fn pass_gate(
+        &self,
+        caller: &Principal,
+        shelved: &Shelved,
+        files: &Files,
+    ) -> Result<(), OperationError> {
+        let name = format!("{} version {}", shelved.name, shelved.version);
+        let scanner = &*self.world.scanner;
+        let passed = gate::pass(scanner, &name, &files.model, shelved.entry.model);
+        let act = |outcome, judged: Option<&Judged>, words: String| Act::ModelScanned {
+            shelved: shelved.clone(),
+            outcome,
+            conclusion: format!("{words}; scanned {}", scanner.confinement()),
+            findings: judged.map_or_else(FindingList::default, Judged::recorded),
+        };
+        let act = match &passed {
+            Ok(judged) => act(RecordedOutcome::Done, Some(judged), judged.conclusion()),
+            Err(GateError::Refused(refusal)) => {
+                let judged = &refusal.judged;
+                act(RecordedOutcome::Refused, Some(judged), judged.conclusion())
+            }
+            Err(GateError::Unscanned { .. }) => {
+                act(RecordedOutcome::Failed, None, "the scan gave no answer".to_owned())
+            }
+            Err(GateError::OtherBytes { .. }) => {
+                act(RecordedOutcome::Failed, None, "the scan saw other bytes".to_owned())
+            }
+        };
+        self.record(caller, &act)?;
+        passed.map(|_| ()).map_err(|error| PrepareError::Gate(error).into())
+    }
+
+    /// Puts a run of a gate's command on record.
+    pub(super) fn record_gate_run(
+        &self,
+        caller: &Principal,
+        run: &GateRun,
+    ) -> Result<Outcome, OperationError> {
+        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+        let rules_are_plain = run
+            .findings
+            .iter()
+            .all(|found| found.rule.len() <= RULE_BYTES_MAX && found.rule.bytes().all(plain));
+        if FINDINGS_MAX < run.findings.len() || !rules_are_plain {
+            return Err(OperationError::GateRun);
+        }
+        let act = Act::GateRun(run.clone());
+        let recorded = self.store.record_named(caller, &act, &*self.world.entropy);
+        let (id, receipt) = recorded.map_err(OperationError::Unrecorded)?;
+        Ok(Outcome::Recorded { id: DecisionText(id), recorded: receipt.to_string() })
+    }
+}
