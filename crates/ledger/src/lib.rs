@@ -11,6 +11,7 @@ mod commit;
 mod conformance;
 mod disk;
 mod entry;
+mod files;
 mod log;
 mod memory;
 mod pacing;
@@ -22,8 +23,10 @@ mod record;
 mod seal;
 mod secret;
 mod space;
+pub mod tlog;
 mod verify;
 pub mod wal;
+pub mod witness;
 mod writer;
 
 pub use commit::{
