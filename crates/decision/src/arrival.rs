@@ -6,6 +6,7 @@ use bartizan_core::{
     DecisionId, Entropy, ModelName, ModelVersion, Obligations, Refusal, Stamp, Tensor,
 };
 use bartizan_ledger::{RecordSecret, TraceContext};
+use bytes::Bytes;
 
 /// The random bytes of one decision, drawn at once.
 pub struct Chance {
@@ -33,6 +34,29 @@ impl Chance {
 impl fmt::Debug for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+/// What was received, as it came, and what must be known to read it again.
+#[derive(Clone, Default)]
+pub struct Received {
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// What of the head the bytes are read by (`gzip`, `json=312`), in the server's own words and
+    /// joined by `;`; empty where they stand for themselves.
+    pub form: Box<str>,
+}
+
+impl From<Bytes> for Received {
+    /// Bytes that stand for themselves.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, form: Box::default() }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes.len())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a request on its way, and how its record is made.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,9 +13,8 @@ use bartizan_ledger::{
     FindingList, ModelRef, Payload, PseudonymKind, Record, commit, commit_outputs, commit_tensors,
 };
 use bartizan_wire::Asserted;
-use bytes::Bytes;
 
-use crate::arrival::{Arrival, Protocol, Rendered};
+use crate::arrival::{Arrival, Protocol, Received, Rendered};
 use crate::fold::Whom;
 use crate::model::{Model, Place};
 use crate::snapshot::Snapshot;
@@ -40,7 +40,7 @@ pub(crate) struct Case {
     permit: Option<Permit>,
     place: Option<Place>,
     asserted: Asserted,
-    received: Option<Bytes>,
+    received: Option<Received>,
     protocol_id: Option<Box<str>>,
     voice: Option<Box<dyn Protocol>>,
     wanted: Option<Vec<Box<str>>>,
@@ -116,7 +116,7 @@ impl Case {
     /// Keeps what was received.
     pub(crate) fn hear(
         &mut self,
-        received: Bytes,
+        received: Received,
         id: Option<Box<str>>,
         wanted: Option<Vec<Box<str>>>,
         voice: Option<Box<dyn Protocol>>,
@@ -248,7 +248,7 @@ impl Case {
         inputs: Option<&[Tensor]>,
     ) -> Option<Entry> {
         let secret = &self.arrival.chance.secret;
-        let received = self.received.as_deref();
+        let received = self.received.as_ref().map(|received| &*received.bytes);
         let commitments = Commitments {
             received: received.map(|bytes| commit(secret, Commitment::Received, bytes)),
             tensors: inputs.map(|inputs| commit_tensors(secret, inputs)),
@@ -273,6 +273,15 @@ impl Case {
         Entry::new(leaf, sealed, EntryClass::Decision).ok()
     }
 
+    /// The protocol and how the received bytes are read in it: `oip-rest;gzip;json=312`.
+    fn protocol_text(&self) -> Cow<'static, str> {
+        let name = self.arrival.protocol.name();
+        match self.received.as_ref().map(|received| &*received.form) {
+            None | Some("") => name.into(),
+            Some(form) => format!("{name};{form}").into(),
+        }
+    }
+
     fn record(&self, commitments: Commitments, refusal: Option<&Refusal>) -> Record<'_> {
         let site = self.snapshot.site();
         let at = self.arrival.at;
@@ -290,7 +299,7 @@ impl Case {
             correlation: pseudonym(PseudonymKind::CorrelationId, &self.asserted.correlation_id),
             listener: self.arrival.listener.into(),
             route: self.arrival.route.into(),
-            protocol: self.arrival.protocol.name().into(),
+            protocol: self.protocol_text(),
             model: model.map(|model| ModelRef {
                 name: model.name().as_str().into(),
                 version: model.version().0.get(),

@@ -99,7 +99,7 @@ mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use arrival::{Answer, Arrival, Chance, Protocol, Rendered};
+pub use arrival::{Answer, Arrival, Chance, Protocol, Received, Rendered};
 pub use fold::{
     FoldKey, Folded, Folder, SINGLE_REFUSALS_PER_S, TALLIES_PER_WINDOW_MAX, WINDOW_NS, Whom,
 };

@@ -20,9 +20,8 @@ use bartizan_core::{
 };
 use bartizan_ledger::{Entry, Receipt};
 use bartizan_wire::Asserted;
-use bytes::Bytes;
 
-use crate::arrival::{Answer, Arrival, Protocol, Rendered};
+use crate::arrival::{Answer, Arrival, Protocol, Received, Rendered};
 use crate::case::{Case, Outcome};
 use crate::fold::{FoldKey, Whom};
 use crate::model::Model;
@@ -43,8 +42,8 @@ pub struct Ask<'a> {
 /// What a request says in its body.
 #[derive(Debug)]
 pub struct Spoken {
-    /// The exact bytes received.
-    pub received: Bytes,
+    /// What was received.
+    pub received: Received,
     /// The tensors in them.
     pub tensors: Vec<Tensor>,
     /// The outputs it wants; all where absent.
@@ -152,7 +151,7 @@ impl Admitted {
     }
 
     /// Gives up: the body could not be read, or is none that the protocol knows.
-    pub fn refuse(self, refusal: Refusal, received: Option<Bytes>) -> Withheld {
+    pub fn refuse(self, refusal: Refusal, received: Option<Received>) -> Withheld {
         let Self { mut case } = self;
         if let Some(received) = received {
             case.hear(received, None, None, None);

@@ -24,6 +24,11 @@ impl Answer {
     pub(crate) fn whole(data: impl Into<Bytes>) -> Self {
         Self { data: data.into(), trailers: None }
     }
+
+    /// The data.
+    pub(crate) fn data(&self) -> &Bytes {
+        &self.data
+    }
 }
 
 impl Body for Answer {

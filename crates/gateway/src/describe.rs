@@ -11,6 +11,9 @@ use crate::shared::Shared;
 /// Media type of the OpenMetrics text format, which Prometheus reads.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Extensions of the protocol that are there; clients rely on what is named.
+const EXTENSIONS: &[&str] = &[oip::EXTENSION];
+
 /// Liveness or readiness: 200, or 503 for a server that is not ready.
 pub(crate) fn health(handler: Handler, is_yes: bool) -> Answered {
     let body = if handler == Handler::Live { oip::live(is_yes) } else { oip::ready(is_yes) };
@@ -22,8 +25,11 @@ pub(crate) fn server(handler: Handler) -> Answered {
     if handler == Handler::OpenApi {
         return reply::json(200, oip::openapi(env!("CARGO_PKG_VERSION")).to_string());
     }
-    let metadata =
-        ServerMetadata { name: "bartizan", version: env!("CARGO_PKG_VERSION"), extensions: &[] };
+    let metadata = ServerMetadata {
+        name: "bartizan",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: EXTENSIONS,
+    };
     reply::json(200, oip::server_metadata(&metadata))
 }
 

@@ -272,16 +272,14 @@ impl Turn<'_> {
             Ok(asserted) => asserted,
             Err(refusal) => return self.refuse_known(credential, refusal).await,
         };
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            let detail = "a body is taken as it is, without `content-encoding`";
-            let refusal = Refusal::new(RefusalCode::Unsupported).because(detail);
-            return self.refuse_known(credential, refusal).await;
-        }
+        let wanted = said::wanted_coding(&headers);
         let version = (!version.is_empty()).then_some(version);
         let ask = Ask { model, version, asserted };
         let question = Question { at: self.at, ask, said: &self.said, headers };
         let snapshot: Arc<Snapshot> = self.live.snapshot.clone();
-        self.respond(pipeline::infer(self.lane, snapshot, credential, question, body).await)
+        let concluded = pipeline::infer(self.lane, snapshot, credential, question, body).await;
+        let (answer, code) = self.respond(concluded);
+        (reply::coded(answer, wanted).await, code)
     }
 
     async fn operate_locally(

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use bartizan_access::Credential;
 use bartizan_core::{DecisionId, Refusal, RefusalCode, Stamp};
 use bartizan_decision::{
-    Admitted, Arrival, Ask, Chance, Reply, Snapshot, Spoken, Whom, Withheld, admit,
+    Admitted, Arrival, Ask, Chance, Received, Reply, Snapshot, Spoken, Whom, Withheld, admit,
 };
-use bartizan_wire::Limits;
+use bartizan_wire::{Limits, coding};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 
 use crate::body;
 use crate::lane::Lane;
 use crate::protocol::{Heard, Speech};
-use crate::said::Said;
+use crate::said::{self, Said};
 use crate::shared::Shared;
 
 /// Bodies longer than this are parsed on a thread of their own, in bytes: below it, parsing and
@@ -97,7 +97,9 @@ async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
     let model = admitted.model();
     let rows_max = (letter.received.len() as u64 / (2 * model.row_len_min())).max(1);
     let cost_ns = rows_max.saturating_mul(model.row_cost_ns());
-    if letter.received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX {
+    let is_coded = letter.headers.contains_key(CONTENT_ENCODING);
+    if !is_coded && letter.received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX
+    {
         return steps(admitted, letter);
     }
     let work = tokio::task::spawn_blocking(move || steps(admitted, letter));
@@ -110,10 +112,15 @@ async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
 
 fn steps(admitted: Admitted, letter: Letter) -> Withheld {
     let Letter { speech, headers, received, bytes_max } = letter;
-    let limits = Limits { body_bytes_max: bytes_max, ..Limits::default() };
-    let model = admitted.model();
-    let heard = Heard { headers: &headers, body: &received, model, limits };
-    let understood = match speech.dialect().hear(heard) {
+    let dialect = speech.dialect();
+    let mut form = String::new();
+    let understood = opened(&headers, &received, bytes_max, &mut form).and_then(|body| {
+        dialect.note_form(&headers, &mut form);
+        let limits = Limits { body_bytes_max: bytes_max, ..Limits::default() };
+        dialect.hear(Heard { headers: &headers, body: &body, model: admitted.model(), limits })
+    });
+    let received = Received { bytes: received, form: form.into() };
+    let understood = match understood {
         Ok(understood) => understood,
         Err(refusal) => return admitted.refuse(refusal, Some(received)),
     };
@@ -131,6 +138,18 @@ fn steps(admitted: Admitted, letter: Letter) -> Withheld {
     };
     let model = cleared.model().clone();
     model.predict_one(cleared).review()
+}
+
+/// The body without its content coding, which goes into `form`.
+fn opened(
+    headers: &HeaderMap,
+    received: &Bytes,
+    bytes_max: usize,
+    form: &mut String,
+) -> Result<Bytes, Refusal> {
+    let Some(coding) = said::content_coding(headers)? else { return Ok(received.clone()) };
+    form.push_str(coding.as_str());
+    coding::decode(coding, received, bytes_max).map(Bytes::from).map_err(said::refusal)
 }
 
 /// Records what was decided and gives it out for the receipt; a principal's refusals beyond its

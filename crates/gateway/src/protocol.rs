@@ -34,13 +34,13 @@ impl Speech {
 }
 
 /// A request for inference, on its way from bytes to tensors.
-#[expect(dead_code, reason = "protocols that look at the head or the contract come next")]
 pub(crate) struct Heard<'a> {
     /// The head's fields.
     pub(crate) headers: &'a HeaderMap,
     /// The body, its content coding undone; at most `limits.body_bytes_max` long.
     pub(crate) body: &'a Bytes,
     /// The model that is asked.
+    #[expect(dead_code, reason = "bodies in the shape that a contract names come next")]
     pub(crate) model: &'a Arc<Model>,
     /// Bounds on the body.
     pub(crate) limits: Limits,
@@ -77,6 +77,9 @@ pub(crate) trait Dialect: Protocol {
     /// # Errors
     /// A refusal that names the place, the limit and the remedy, and holds nothing of the body.
     fn hear(&self, heard: Heard<'_>) -> Result<Understood, Refusal>;
+
+    /// Adds to `form` what else of the head the body is read by; see `Received::form`.
+    fn note_form(&self, _: &HeaderMap, _: &mut String) {}
 
     /// Status of a refusal.
     fn status(&self, code: RefusalCode) -> u16 {

@@ -3,8 +3,9 @@
 use bartizan_core::digest::unhex;
 use bartizan_core::{Refusal, RefusalCode, limits};
 use bartizan_ledger::TraceContext;
-use bartizan_wire::Asserted;
-use hyper::header::{HeaderMap, HeaderName};
+use bartizan_wire::coding::Coding;
+use bartizan_wire::{Asserted, WireError};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName};
 
 use crate::protocol::Speech;
 use crate::route::Listener;
@@ -47,6 +48,30 @@ pub(crate) fn asserted(headers: &HeaderMap) -> Result<Asserted, Refusal> {
         purpose: one(&PURPOSE)?,
         correlation_id: one(&CORRELATION_ID)?,
     })
+}
+
+/// How the body is coded.
+///
+/// # Errors
+/// A refusal of a coding that we do not know, and of several.
+pub(crate) fn content_coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
+    let mut given = headers.get_all(CONTENT_ENCODING).iter();
+    let coding = match (given.next(), given.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => Coding::of_content(value.to_str().unwrap_or("?")),
+        (Some(_), Some(_)) => Coding::of_content("more than one"),
+    };
+    coding.map_err(refusal)
+}
+
+/// The coding in which the caller would like a long answer.
+pub(crate) fn wanted_coding(headers: &HeaderMap) -> Option<Coding> {
+    Coding::wanted(headers.get(ACCEPT_ENCODING)?.to_str().ok()?)
+}
+
+/// What a reader found wrong, as a refusal.
+pub(crate) fn refusal(error: WireError) -> Refusal {
+    Refusal::new(error.code).because(error.message)
 }
 
 /// The caller's place in a distributed trace (W3C Trace Context, level 1): `traceparent` of

@@ -139,12 +139,14 @@ fn what_a_principal_is_refused_is_on_record_by_itself() {
     let key = format!("authorization: Bearer {}\r\n", stage.key);
     let good = r#"{"inputs":[{"name":"X","shape":[1,2],"datatype":"FP32","data":[0.5,1]}]}"#;
     let infer = "/v2/models/puppet/infer";
-    let encoded = format!("{key}content-encoding: gzip\r\n");
+    let encoded = format!("{key}content-encoding: br\r\n");
+    let gzip = format!("{key}content-encoding: gzip\r\n");
     let cases = [
         (200, "POST", infer, &key, good),
         (400, "POST", infer, &key, "{"),
         (400, "POST", infer, &key, "{\"inputs\":[]}"),
         (415, "POST", infer, &encoded, good),
+        (400, "POST", infer, &gzip, good),
         (404, "GET", "/nowhere", &key, ""),
         (405, "DELETE", "/v2", &key, ""),
     ];

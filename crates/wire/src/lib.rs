@@ -1,4 +1,4 @@
-//! Bytes to core requests and back: the Open Inference Protocol.
+//! Bytes to core requests and back: the Open Inference Protocol, content codings.
 //!
 //! Everything here is a pure function of its arguments. What comes from a caller is bounded
 //! before memory is taken for it, and no error repeats a value of a body: errors name the field
@@ -23,13 +23,15 @@
     )
 )]
 
+pub mod coding;
 mod error;
 mod json;
 mod number;
 pub mod oip;
+mod raw;
 mod request;
 mod status;
 
 pub use error::WireError;
-pub use request::{Asserted, InferReply, InferRequest, Limits, ParameterValue};
+pub use request::{Asserted, BinaryWish, InferReply, InferRequest, Limits, ParameterValue};
 pub use status::status;

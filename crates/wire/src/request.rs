@@ -50,6 +50,29 @@ impl std::fmt::Debug for Asserted {
     }
 }
 
+/// Which outputs a request wants as raw bytes behind the JSON: the binary tensor extension. None
+/// by default.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BinaryWish {
+    /// Whether those that are not named are wanted so: `binary_data_output`.
+    pub by_default: bool,
+    /// Outputs that say so for themselves: `binary_data`.
+    pub named: Vec<(Box<str>, bool)>,
+}
+
+impl BinaryWish {
+    /// Whether `output` is wanted as raw bytes.
+    pub fn is_for(&self, output: &str) -> bool {
+        let own = self.named.iter().find(|(name, _)| **name == *output);
+        own.map_or(self.by_default, |(_, is_binary)| *is_binary)
+    }
+
+    /// Whether no output at all may be.
+    pub fn is_none(&self) -> bool {
+        !self.by_default && self.named.iter().all(|(_, is_binary)| !is_binary)
+    }
+}
+
 /// A request for inference.
 #[derive(Clone, PartialEq)]
 pub struct InferRequest {
@@ -61,6 +84,8 @@ pub struct InferRequest {
     pub outputs: Option<Vec<Box<str>>>,
     /// What the caller says about the request.
     pub asserted: Asserted,
+    /// Which outputs it wants as raw bytes.
+    pub binary: BinaryWish,
 }
 
 impl std::fmt::Debug for InferRequest {

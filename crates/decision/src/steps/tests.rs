@@ -75,7 +75,7 @@ fn spoken(values: Vec<f32>) -> Spoken {
     let tensor = Tensor::new("X", shape, Values::Fp32(values)).unwrap();
     let received = Bytes::from_static(b"{}");
     Spoken {
-        received,
+        received: received.into(),
         tensors: vec![tensor],
         wanted: None,
         id: None,

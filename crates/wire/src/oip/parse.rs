@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use bartizan_core::{Datatype, RefusalCode, Tensor, Values, limits};
 
+use super::binary::{self, RawInput};
 use super::data;
 use crate::error::{Fault, Parsed, WireError};
 use crate::json::Reader;
-use crate::request::{Asserted, InferRequest, Limits};
+use crate::request::{Asserted, BinaryWish, InferRequest, Limits};
 
 /// Longest name of a tensor, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -25,10 +26,23 @@ const OURS: &str = "bartizan-";
 /// [`WireError`] with [`RefusalCode::Malformed`], [`RefusalCode::TooLarge`] or
 /// [`RefusalCode::Unsupported`] for the first thing that is wrong.
 pub fn parse_infer(body: &[u8], limits: &Limits) -> Result<InferRequest, WireError> {
-    Ok(parse(body, limits)?)
+    Ok(parse(body, None, limits)?)
 }
 
-fn parse(body: &[u8], limits: &Limits) -> Parsed<InferRequest> {
+/// Reads a body whose first `json_bytes` are JSON, and the rest raw tensors in the order of the
+/// inputs that say so: the binary tensor extension.
+///
+/// # Errors
+/// As [`parse_infer`]; also where the sizes that the inputs claim are not exactly what follows.
+pub fn parse_infer_binary(
+    body: &[u8],
+    json_bytes: usize,
+    limits: &Limits,
+) -> Result<InferRequest, WireError> {
+    Ok(parse(body, Some(json_bytes), limits)?)
+}
+
+fn parse(body: &[u8], json_bytes: Option<usize>, limits: &Limits) -> Parsed<InferRequest> {
     let limit = limits.body_bytes_max;
     if limit < body.len() {
         let what = format!(
@@ -41,28 +55,38 @@ fn parse(body: &[u8], limits: &Limits) -> Parsed<InferRequest> {
         let what = "the body is empty; send a JSON object with `inputs`";
         return Err(Fault::new(RefusalCode::Malformed, what));
     }
-    let text = std::str::from_utf8(body)
+    let (json, raw) = match json_bytes {
+        None => (body, None),
+        Some(json_bytes) => {
+            let (json, raw) = binary::split(body, json_bytes)?;
+            (json, Some(raw))
+        }
+    };
+    let text = std::str::from_utf8(json)
         .map_err(|error| Fault::malformed(error.valid_up_to(), "the body is not UTF-8"))?;
     let mut reader = Reader::new(text, limits.depth_max);
     let mut n_left = limits.elements_max.min(limits::ELEMENTS_MAX);
     let (mut id, mut inputs, mut outputs) = (None, None, None);
-    let mut asserted = Asserted::default();
+    let mut said = Parameters::default();
+    let mut binary = BinaryWish::default();
     reader.object(|reader, key| {
         let read = match key {
             "id" => text_of(reader, ID_BYTES_MAX).map(|text| id = Some(text.into())),
-            "parameters" => request_parameters(reader, &mut asserted),
+            "parameters" => request_parameters(reader, &mut said),
             "inputs" => read_inputs(reader, &mut n_left).map(|read| inputs = Some(read)),
-            "outputs" => read_outputs(reader).map(|read| outputs = Some(read)),
+            "outputs" => read_outputs(reader, &mut binary.named).map(|read| outputs = Some(read)),
             _ => return reader.skip(),
         };
         read.map_err(|fault| fault.within(known(key)))
     })?;
     reader.finish()?;
-    let Some(inputs) = inputs.filter(|inputs| !inputs.is_empty()) else {
+    let Some(inputs) = inputs.filter(|inputs: &Vec<Input>| !inputs.is_empty()) else {
         let what = "there are no tensors; give at least one, with name, shape, datatype and data";
         return Err(Fault::new(RefusalCode::Malformed, what).within("inputs"));
     };
-    Ok(InferRequest { id, inputs, outputs, asserted })
+    let inputs = binary::join(inputs, raw)?;
+    binary.by_default = said.binary_data_output;
+    Ok(InferRequest { id, inputs, outputs, asserted: said.asserted, binary })
 }
 
 /// Our own text of a key of the protocol, so that no error can hold a text of the body.
@@ -71,7 +95,13 @@ fn known(key: &str) -> &'static str {
     KEYS.into_iter().find(|known| *known == key).unwrap_or("data")
 }
 
-fn read_inputs(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Vec<Tensor>> {
+/// An input, or what says of it that its values follow behind the JSON.
+pub(super) enum Input {
+    Whole(Tensor),
+    Raw(RawInput),
+}
+
+fn read_inputs(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Vec<Input>> {
     let mut inputs = Vec::new();
     reader.list(|reader, item_idx| {
         check_count(item_idx)?;
@@ -98,6 +128,8 @@ struct Draft<'b> {
     /// Where `data` begins, if it came before what it is read by.
     data_at: Option<usize>,
     values: Option<Values>,
+    /// Length of the values behind the JSON, in bytes.
+    raw_bytes: Option<usize>,
 }
 
 impl Draft<'_> {
@@ -113,14 +145,15 @@ impl Draft<'_> {
     }
 }
 
-fn read_input(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Tensor> {
+fn read_input(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Input> {
     let mut draft = Draft::default();
     reader.object(|reader, key| {
         let read = match key {
             "name" => text_of(reader, NAME_BYTES_MAX).map(|name| draft.name = Some(name)),
             "datatype" => read_datatype(reader).map(|read| draft.datatype = Some(read)),
             "shape" => read_shape(reader).map(|shape| draft.shape = Some(shape)),
-            "parameters" => tensor_parameters(reader, Side::Input),
+            "parameters" => tensor_parameters(reader, Side::Input)
+                .map(|read| draft.raw_bytes = read.binary_data_size),
             "data" => {
                 reader.peek();
                 let at = reader.at();
@@ -149,14 +182,32 @@ fn read_input(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Tensor> {
     if draft.shape.is_none() {
         return Err(missing("shape", "it is missing; give the dimensions, as in [1, 30]"));
     }
+    if let Some(n_bytes) = draft.raw_bytes {
+        return raw_input(draft, n_bytes, n_left);
+    }
     if let Some(at) = draft.data_at {
         draft.read_data(&mut reader.back_at(at), n_left)?;
     }
     let (Some(name), Some(shape), Some(values)) = (draft.name, draft.shape, draft.values) else {
         return Err(missing("data", "it is missing; give the values in one list"));
     };
-    Tensor::new(name, shape, values)
-        .map_err(|error| Fault::new(RefusalCode::Malformed, error.to_string()))
+    let tensor = Tensor::new(name, shape, values)
+        .map_err(|error| Fault::new(RefusalCode::Malformed, error.to_string()))?;
+    Ok(Input::Whole(tensor))
+}
+
+/// An input whose values follow behind the JSON.
+fn raw_input(draft: Draft<'_>, n_bytes: usize, n_left: &mut usize) -> Parsed<Input> {
+    let (Some(name), Some(datatype), Some(shape)) = (draft.name, draft.datatype, draft.shape)
+    else {
+        return Err(Fault::new(RefusalCode::Malformed, "it lacks a name, a type or a shape"));
+    };
+    if draft.values.is_some() || draft.data_at.is_some() {
+        let what = "an input has `data` or `binary_data_size`, not both; leave one out";
+        return Err(Fault::new(RefusalCode::Malformed, what).within("data"));
+    }
+    let n_values = data::count(&shape, n_left)?;
+    Ok(Input::Raw(RawInput { name: name.into(), datatype, shape, n_values, n_bytes }))
 }
 
 fn read_datatype(reader: &mut Reader<'_>) -> Parsed<Datatype> {
@@ -180,15 +231,20 @@ fn read_shape(reader: &mut Reader<'_>) -> Parsed<Vec<u64>> {
     Ok(shape)
 }
 
-fn read_outputs(reader: &mut Reader<'_>) -> Parsed<Vec<Box<str>>> {
+fn read_outputs(
+    reader: &mut Reader<'_>,
+    binary: &mut Vec<(Box<str>, bool)>,
+) -> Parsed<Vec<Box<str>>> {
     let mut names: Vec<Box<str>> = Vec::new();
     reader.list(|reader, item_idx| {
         check_count(item_idx)?;
-        let mut name = None;
+        let (mut name, mut is_binary) = (None, None);
         reader.object(|reader, key| {
             let read = match key {
                 "name" => text_of(reader, NAME_BYTES_MAX).map(|text| name = Some(text)),
-                "parameters" => tensor_parameters(reader, Side::Output),
+                "parameters" => {
+                    tensor_parameters(reader, Side::Output).map(|read| is_binary = read.binary_data)
+                }
                 _ => return reader.skip(),
             };
             read.map_err(|fault| fault.within(known(key)))
@@ -200,6 +256,9 @@ fn read_outputs(reader: &mut Reader<'_>) -> Parsed<Vec<Box<str>>> {
         if names.iter().any(|other| **other == *name) {
             let what = "an output is asked for twice";
             return Err(Fault::new(RefusalCode::Malformed, what).within("name"));
+        }
+        if let Some(is_binary) = is_binary {
+            binary.push((name.as_ref().into(), is_binary));
         }
         names.push(name.into());
         Ok(())
@@ -214,13 +273,28 @@ enum Side {
     Output,
 }
 
-/// Parameters of a tensor: those that would change what the data or the answer is are refused,
-/// `binary_data` of an output is a wish that JSON also fulfils, others say nothing to us.
-fn tensor_parameters(reader: &mut Reader<'_>, side: Side) -> Parsed<()> {
+/// What the parameters of a tensor say to us.
+#[derive(Default)]
+struct TensorParameters {
+    binary_data_size: Option<usize>,
+    binary_data: Option<bool>,
+}
+
+/// Parameters of a tensor: those that would change what the data or the answer is and that we do
+/// not know are refused, others say nothing to us.
+fn tensor_parameters(reader: &mut Reader<'_>, side: Side) -> Parsed<TensorParameters> {
+    let mut read = TensorParameters::default();
     reader.object(|reader, key| {
         let unsupported = match (key, side) {
             ("binary_data_size", Side::Input) => {
-                "binary tensors are not supported; send the values as JSON in `data`"
+                let size = binary::size(reader).map_err(|fault| fault.within("binary_data_size"));
+                read.binary_data_size = Some(size?);
+                return Ok(());
+            }
+            ("binary_data", Side::Output) => {
+                let wish = reader.boolean().map_err(|fault| fault.within("binary_data"));
+                read.binary_data = Some(wish?);
+                return Ok(());
             }
             ("shared_memory_region" | "shared_memory_offset" | "shared_memory_byte_size", _) => {
                 "shared memory is not supported; send and take values in the body"
@@ -235,12 +309,26 @@ fn tensor_parameters(reader: &mut Reader<'_>, side: Side) -> Parsed<()> {
             _ => return reader.skip(),
         };
         Err(Fault::new(RefusalCode::Unsupported, unsupported))
-    })
+    })?;
+    Ok(read)
 }
 
-fn request_parameters(reader: &mut Reader<'_>, asserted: &mut Asserted) -> Parsed<()> {
+/// What the parameters of a request say to us.
+#[derive(Default)]
+struct Parameters {
+    asserted: Asserted,
+    binary_data_output: bool,
+}
+
+fn request_parameters(reader: &mut Reader<'_>, said: &mut Parameters) -> Parsed<()> {
+    let Parameters { asserted, binary_data_output } = said;
     reader.object(|reader, key| {
         let (place, name) = match key {
+            "binary_data_output" => {
+                let wish = reader.boolean().map_err(|fault| fault.within("binary_data_output"));
+                *binary_data_output = wish?;
+                return Ok(());
+            }
             "bartizan-subject" => (&mut asserted.subject, "bartizan-subject"),
             "bartizan-end-user" => (&mut asserted.end_user, "bartizan-end-user"),
             "bartizan-purpose" => (&mut asserted.purpose, "bartizan-purpose"),

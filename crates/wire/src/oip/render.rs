@@ -3,7 +3,8 @@
 use bartizan_core::{Datatype, ModelName, Refusal, RefusalCode, Tensor, Values, half};
 
 use crate::error::WireError;
-use crate::request::{InferReply, ParameterValue};
+use crate::raw;
+use crate::request::{BinaryWish, InferReply, ParameterValue};
 
 /// Appends `reply` as the protocol's JSON to `out`. Numbers are the shortest that read back to
 /// the same bits; NaN and infinities are `null`. Takes no memory but what `out` grows by.
@@ -12,14 +13,43 @@ use crate::request::{InferReply, ParameterValue};
 /// [`RefusalCode::Internal`] where a `BYTES` output is not UTF-8; `out` is then as it was.
 pub fn render_infer(reply: &InferReply<'_>, out: &mut Vec<u8>) -> Result<(), WireError> {
     let start = out.len();
-    let written = write_reply(reply, out);
+    let written = write_reply(reply, None, out);
     if written.is_err() {
         out.truncate(start);
     }
     written
 }
 
-fn write_reply(reply: &InferReply<'_>, out: &mut Vec<u8>) -> Result<(), WireError> {
+/// Appends `reply` as JSON and, behind it, the outputs that `wish` is for as raw bytes: the
+/// binary tensor extension. Gives the length of the JSON in bytes, `None` where all is JSON.
+///
+/// # Errors
+/// As [`render_infer`].
+pub fn render_infer_binary(
+    reply: &InferReply<'_>,
+    wish: &BinaryWish,
+    out: &mut Vec<u8>,
+) -> Result<Option<usize>, WireError> {
+    if !reply.outputs.iter().any(|output| wish.is_for(output.name())) {
+        return render_infer(reply, out).map(|()| None);
+    }
+    let start = out.len();
+    if let Err(error) = write_reply(reply, Some(wish), out) {
+        out.truncate(start);
+        return Err(error);
+    }
+    let json_bytes = out.len().saturating_sub(start);
+    for output in reply.outputs.iter().filter(|output| wish.is_for(output.name())) {
+        raw::write(output.values(), out);
+    }
+    Ok(Some(json_bytes))
+}
+
+fn write_reply(
+    reply: &InferReply<'_>,
+    wish: Option<&BinaryWish>,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
     out.extend_from_slice(b"{\"model_name\":");
     text(reply.model.as_str(), out);
     out.extend_from_slice(b",\"model_version\":\"");
@@ -48,7 +78,10 @@ fn write_reply(reply: &InferReply<'_>, out: &mut Vec<u8>) -> Result<(), WireErro
     out.extend_from_slice(b",\"outputs\":[");
     for (n, output) in reply.outputs.iter().enumerate() {
         separate(n, out);
-        tensor(output, out)?;
+        match wish {
+            Some(wish) if wish.is_for(output.name()) => raw_tensor(output, out),
+            _ => tensor(output, out)?,
+        }
     }
     out.extend_from_slice(b"]}");
     Ok(())
@@ -101,6 +134,23 @@ pub fn render_error(refusal: &Refusal, out: &mut Vec<u8>) {
 }
 
 fn tensor(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), WireError> {
+    tensor_head(tensor, out);
+    out.extend_from_slice(b",\"data\":[");
+    data(tensor, out)?;
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+/// A tensor whose values follow behind the JSON.
+fn raw_tensor(tensor: &Tensor, out: &mut Vec<u8>) {
+    tensor_head(tensor, out);
+    out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+    let n_bytes = raw::len(tensor.values());
+    out.extend_from_slice(itoa::Buffer::new().format(n_bytes).as_bytes());
+    out.extend_from_slice(b"}}");
+}
+
+fn tensor_head(tensor: &Tensor, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"name\":");
     text(tensor.name(), out);
     out.extend_from_slice(b",\"datatype\":");
@@ -110,10 +160,7 @@ fn tensor(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), WireError> {
         separate(n, out);
         out.extend_from_slice(itoa::Buffer::new().format(*dim).as_bytes());
     }
-    out.extend_from_slice(b"],\"data\":[");
-    data(tensor, out)?;
-    out.extend_from_slice(b"]}");
-    Ok(())
+    out.push(b']');
 }
 
 fn data(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), WireError> {

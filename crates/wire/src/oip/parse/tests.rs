@@ -310,8 +310,8 @@ fn bad_bodies_are_refused_with_field_limit_and_remedy() {
         ),
         (
             input(&format!(r#"{x},"parameters":{{"binary_data_size":4}}"#)),
-            Unsupported,
-            "`inputs[0].parameters`: binary tensors are not supported; send the values as JSON",
+            Malformed,
+            "`inputs[0]`: `binary_data_size` needs the header `inference-header-content-length`",
         ),
         (
             input(&format!(r#"{x},"parameters":{{"shared_memory_region":"r"}}"#)),
