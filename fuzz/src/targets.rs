@@ -4,7 +4,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bartizan_access::{KeyRing, Keys, MacKey};
+use bartizan_access::{
+    Algorithm, ISSUER_KEYS_MAX, Issuer, IssuerKind, IssuerRules, Issuers, JwkSet, KeyRing, Keys,
+    MacKey, ModelScope, PeerCertificate, Scopes, TokenKinds,
+};
 use bartizan_core::contract::ContractFile;
 use bartizan_core::disk::{Disk, DiskFile};
 use bartizan_core::predictor::Dim;
@@ -20,8 +23,10 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("certificate", certificate),
     ("contract", contract),
     ("key_book", key_book),
+    ("jwks", jwks),
     ("key_text", key_text),
     ("oip", oip_body),
     ("onnx", onnx),
@@ -29,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("receipt", receipt),
     ("record", record),
     ("sealed", sealed),
+    ("token", token),
     ("wal", wal_recovery),
 ];
 
@@ -217,4 +223,51 @@ fn wal_recovery(bytes: &[u8]) {
             assert!(before.n_records <= after.n_records, "recovery lost a whole record");
         }
     }
+}
+
+/// A client certificate: reading looks no further than its bytes, and what it names is a name.
+fn certificate(bytes: &[u8]) {
+    if let Ok(read) = PeerCertificate::parse(bytes) {
+        if let Some(id) = read.id() {
+            let name = id.principal().expect("a SPIFFE id has a name");
+            assert!(name.as_str().starts_with("spiffe/"), "{name} is outside its trust domain");
+        }
+    }
+}
+
+/// A published set of keys: what is taken stays within its bounds.
+fn jwks(bytes: &[u8]) {
+    if let Ok(set) = JwkSet::parse(bytes, &Algorithm::ALL.iter().copied().collect(), 1) {
+        let n_seen = set.n_keys() + set.left_out().len();
+        assert!(1 <= set.n_keys() && n_seen <= ISSUER_KEYS_MAX, "{n_seen} keys");
+    }
+}
+
+/// A token that nobody signed, against the public keys of RFC 7515, A.3 and RFC 8037, A.2.
+fn token(bytes: &[u8]) {
+    const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed",
+        "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"EC","crv":"P-256","kid":"ec","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let algorithms = Algorithm::ALL.iter().copied().collect();
+    let keys = JwkSet::parse(KEYS, &algorithms, 1).expect("a good set");
+    let rules = IssuerRules {
+        name: "fuzz".parse().expect("a valid name"),
+        kind: IssuerKind::Oidc,
+        issuer: "https://issuer.example".into(),
+        audience: "bartizan".into(),
+        algorithms,
+        kinds: TokenKinds::Any,
+        tenant: None,
+        clients: Default::default(),
+        skew_s: 60,
+        life_s_max: 86_400,
+        stale_s_max: 86_400,
+        needs_binding: false,
+        scopes: Scopes::inference(ModelScope::All),
+    };
+    let issuers = Issuers::new(vec![Issuer { rules: Arc::new(rules), keys: Some(Arc::new(keys)) }]);
+    let ring = Keys::new("dev".parse().expect("a valid name"), mac_key()).ring();
+    assert!(issuers.authenticate(text, None, &ring, 2).is_err(), "a forged token was taken");
 }

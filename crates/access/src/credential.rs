@@ -78,7 +78,6 @@ impl Identity {
         }
     }
 
-    #[allow(dead_code, reason = "tokens come next")]
     /// Takes in groups, roles and OAuth scopes of `issuer`.
     pub(crate) fn set_groups<'a>(
         &mut self,
@@ -123,7 +122,6 @@ impl Credential {
         Self(Arc::new(Holder { principal, key_id, identity, scopes, ends_s }))
     }
 
-    #[allow(dead_code, reason = "tokens come next")]
     /// Somebody whom an issuer or a trust domain vouches for until `ends_s`.
     pub(crate) fn federated(
         principal: Principal,

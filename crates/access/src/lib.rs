@@ -7,6 +7,7 @@
 //! proofs that handlers accept. The stored bytes are described in `docs/formats/keyring.md`, every
 //! key's place and owner in `docs/keys.md`.
 
+mod certificate;
 mod credential;
 mod key_ring;
 mod key_text;
@@ -17,7 +18,11 @@ mod scopes;
 #[cfg(test)]
 mod seed;
 mod throttle;
+mod token;
 
+pub use certificate::{
+    CERTIFICATE_BYTES_MAX, CertificateFailure, PeerCertificate, SpiffeId, is_trust_domain,
+};
 pub use credential::{Credential, Identity, Method, Strength};
 pub use key_ring::{AuthFailure, KeyRing};
 pub use key_text::{IssuedKey, KeyId, KeyIdError};
@@ -35,3 +40,8 @@ pub use scopes::{
     Action, Assertion, DIGITS_MAX, ModelScope, SCOPES_BYTES_MAX, Scopes, ScopesError, WordError,
 };
 pub use throttle::{FAILURE_INTERVAL_NS, FAILURES_BURST, FailureThrottle, RetryAfter, SOURCES_MAX};
+pub use token::{
+    Algorithm, AlgorithmError, CACHE_LEN_MAX, ISSUERS_MAX, Issuer, IssuerKind, IssuerRules,
+    Issuers, JwkSet, JwkSetError, KEYS_MAX as ISSUER_KEYS_MAX, SET_BYTES_MAX, TokenFailure,
+    TokenKinds, TokenRefused,
+};
