@@ -289,6 +289,7 @@ fn a_public_key_is_never_taken_for_a_secret() {
     }
 }
 
+/// T1.
 #[test]
 fn a_name_said_twice_is_refused() {
     let rig = Rig::new(rules());
@@ -409,7 +410,7 @@ fn the_cache_is_bounded() {
     }
 }
 
-/// J1 to J3.
+/// J1, J2 and J3.
 #[test]
 fn only_keys_that_can_be_trusted_are_taken() {
     let authority = Authority::new();
