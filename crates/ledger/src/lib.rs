@@ -23,6 +23,7 @@ mod record;
 mod seal;
 mod secret;
 mod space;
+pub mod stamp;
 pub mod tlog;
 mod verify;
 pub mod wal;
