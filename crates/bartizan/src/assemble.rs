@@ -83,6 +83,7 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
         inference: config.inference.address,
         admin: config.admin.address,
         operations: config.operations.address,
+        log: config.log_reading.address,
         socket: Some(socket),
     };
     let services = Services {
@@ -91,6 +92,7 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
         clock: owner.clock(),
         entropy,
         admin: Arc::new(Handler(owner.clone())),
+        published: config.log_reading.address.map(|_| owner.disk()),
     };
     let server = Server::start(&addresses, http_limits(&config), services)?;
     let upkeep = Upkeep::start(owner.clone()).map_err(StartError::Thread)?;
@@ -193,6 +195,7 @@ fn http_limits(config: &Config) -> HttpLimits {
         handshake_wait_max: millis(limits.handshake_ms_max),
         answer_wait_max: millis(limits.answer_ms_max),
         streams_max: limits.streams_max,
+        log_tls: config.log_reading.tls == Tls::On,
         drain_wait_max: millis(limits.drain_ms_max),
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod trace;
 pub(crate) mod vet;
+pub(crate) mod witness;
 
 use std::error::Error;
 use std::fmt;

@@ -44,6 +44,9 @@ pub(crate) struct Config {
     /// A plain listener for health and metrics only (kubelet, Prometheus): off unless it has an
     /// address.
     pub(crate) operations: Operations,
+    /// A listener on which anyone may read the log's checkpoints, tiles and entries, without
+    /// credentials: off unless it has an address.
+    pub(crate) log_reading: LogReading,
     /// Bounds on requests and connections.
     pub(crate) limits: Limits,
     /// The ledger: where and how decisions are recorded.
@@ -139,6 +142,19 @@ pub(crate) struct Operations {
     #[schemars(with = "Option<String>", extend("format" = "ip-port"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<SocketAddr>,
+}
+
+/// The listener on which the log may be read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogReading {
+    /// Address and port to listen on; the listener is off where this is absent. Whoever reaches
+    /// it may read every leaf of the log; what is sealed is never there.
+    #[schemars(with = "Option<String>", extend("format" = "ip-port"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<SocketAddr>,
+    /// `on`, with the certificate of `[inference]`, or `off`; `off` only on loopback.
+    pub(crate) tls: Tls,
 }
 
 /// Bounds on requests and connections.

@@ -65,6 +65,9 @@ enum Command {
     Trace(cmd::trace::Args),
     /// Find planted rows in training data: flips, triggers, floods, bad contributors
     Vet(cmd::vet::Args),
+    /// Cosign the checkpoints of other people's logs, from a folder of its own
+    #[command(subcommand)]
+    Witness(cmd::witness::Args),
     /// Check the ledger
     #[command(subcommand)]
     Ledger(cmd::ledger::Args),
@@ -123,6 +126,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Scan(args) => cmd::scan::run(args, &cli.place, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
         Command::Vet(args) => cmd::vet::run(args, out),
+        Command::Witness(args) => cmd::witness::run(args, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, out),

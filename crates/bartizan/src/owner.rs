@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_access::{KeyRing, Keys, KeysError};
-use bartizan_core::{Clock, Entropy, ModelName, ModelVersion, Principal};
+use bartizan_core::{Clock, Disk, Entropy, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 use bartizan_ledger::{Appender, Receipt, Sealer, SealingKeysError};
 use tracing::info;
@@ -218,6 +218,11 @@ impl Owner {
     /// The clock, which never reads less than the log's last record.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.store.clock()
+    }
+
+    /// The store, for those who read what is published in it.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        self.store.disk()
     }
 
     /// Whether records may be lost with the machine's power.

@@ -41,7 +41,8 @@ pub(crate) async fn serve_tcp(
     let peer = Peer::Network(peer.ip());
     let tls = match listener {
         Listener::Operations | Listener::Socket => None,
-        Listener::Inference | Listener::Admin => lane.live.load().tls.clone(),
+        Listener::Log if !lane.limits.log_tls => None,
+        Listener::Inference | Listener::Admin | Listener::Log => lane.live.load().tls.clone(),
     };
     let Some(tls) = tls else {
         return serve(listener, stream, peer, lane, stopped).await;

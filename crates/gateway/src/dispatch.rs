@@ -25,6 +25,7 @@ use crate::answer::Answered;
 use crate::body;
 use crate::describe;
 use crate::lane::Lane;
+use crate::log_reading;
 use crate::pipeline::{self, Conclusion, Question};
 use crate::protocol::Speech;
 use crate::reply;
@@ -86,7 +87,10 @@ pub(crate) async fn serve(
     let at = turn.at;
     let (answer, refusal) = turn.answer(&uri, headers, found, body).await;
     lane.metrics.in_flight.dec();
-    lane.metrics.decided(refusal, lane.clock.now().mono_ns.saturating_sub(at.mono_ns));
+    // Reading the log decides nothing.
+    if listener != Listener::Log {
+        lane.metrics.decided(refusal, lane.clock.now().mono_ns.saturating_sub(at.mono_ns));
+    }
     Ok(answer)
 }
 
@@ -106,10 +110,22 @@ impl Turn<'_> {
                 return self.constant(route.handler);
             }
             Found::Route(route, _) if route.needs == Needs::OpenedByOperator => {
+                if route.handler == Handler::ReadLog {
+                    return (self.read_log(uri.path()).await, None);
+                }
                 return (describe::metrics(self.lane, &self.live.snapshot), None);
             }
             Found::Route(route, params) if route.needs == Needs::SameUser => {
                 return self.operate_locally(params, body).await;
+            }
+            // Readers of the log try names that may be gone; that is nobody's refusal.
+            Found::Nothing if self.said.listener == Listener::Log => {
+                return (log_reading::absent(), None);
+            }
+            Found::OtherMethod(allowed) if self.said.listener == Listener::Log => {
+                let mut answer = reply::json(405, "");
+                reply::allow(&mut answer, allowed);
+                return (answer, None);
             }
             Found::Route(..) | Found::OtherMethod(_) | Found::Nothing => {}
         }
@@ -159,6 +175,8 @@ impl Turn<'_> {
                 self.model(handler, params, &credential)
             }
             Handler::Live | Handler::Ready => return self.constant(handler),
+            // Its routes need nothing and were answered before.
+            Handler::ReadLog => Err(Refusal::new(RefusalCode::NotFound)),
         };
         match outcome {
             Ok(answer) => (answer, None),
@@ -228,6 +246,13 @@ impl Turn<'_> {
                 refusal.retry_after_s = Some(wait.secs);
                 (refusal, failure.as_str())
             }
+        }
+    }
+
+    async fn read_log(&self, path: &str) -> Answered {
+        match &self.lane.log_reading {
+            Some(reading) => reading.clone().answer(path).await,
+            None => log_reading::absent(),
         }
     }
 

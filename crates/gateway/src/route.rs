@@ -17,6 +17,8 @@ pub enum Listener {
     Admin,
     /// Health and metrics, plain, for the machine's own agents.
     Operations,
+    /// The log as anyone may read it, opened by the operator.
+    Log,
     /// The admin API over the store's own socket.
     Socket,
 }
@@ -28,6 +30,7 @@ impl Listener {
             Self::Inference => "inference",
             Self::Admin => "admin",
             Self::Operations => "operations",
+            Self::Log => "log",
             Self::Socket => "socket",
         }
     }
@@ -65,6 +68,8 @@ pub enum Handler {
     OpenApi,
     /// The numbers of the moment.
     Metrics,
+    /// A checkpoint, a tile or a bundle of the log.
+    ReadLog,
     /// An operation of the owner of the store.
     Operate,
 }
@@ -76,7 +81,7 @@ pub struct Route {
     pub listener: Listener,
     /// Its method.
     pub method: &'static str,
-    /// Its path; a part in braces stands for any one part.
+    /// Its path; a part in braces stands for any one part, with a `*` for all that follow.
     pub path: &'static str,
     /// What a caller must show.
     pub needs: Needs,
@@ -119,6 +124,9 @@ pub const ROUTES: &[Route] = &[
     route(Listener::Operations, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
     route(Listener::Operations, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
     route(Listener::Operations, "GET", "/metrics", Needs::OpenedByOperator, Handler::Metrics),
+    route(Listener::Log, "GET", "/checkpoint", Needs::OpenedByOperator, Handler::ReadLog),
+    route(Listener::Log, "GET", "/tile/{level}/{tile*}", Needs::OpenedByOperator, Handler::ReadLog),
+    route(Listener::Log, "GET", "/tile/entries/{tile*}", Needs::OpenedByOperator, Handler::ReadLog),
     route(Listener::Socket, "POST", "/admin/v1/{operation}", Needs::SameUser, Handler::Operate),
 ];
 
@@ -156,6 +164,10 @@ fn matches<'a>(pattern: &str, path: &'a str) -> Option<Params<'a>> {
     let mut parts = path.split('/');
     for wanted in pattern.split('/') {
         let part = parts.next()?;
+        if wanted.ends_with("*}") {
+            // What follows is not looked at here: whoever answers takes the whole path.
+            return (!part.is_empty()).then_some(params);
+        }
         if wanted.starts_with('{') && !part.is_empty() {
             *params.get_mut(n_params)? = part;
             n_params += 1;
@@ -184,7 +196,9 @@ mod tests {
             let path = route.path.replace(['{', '}'], "");
             let found = handler(route.listener, route.method, &path);
             assert_eq!(found.map(|(handler, _)| handler), Some(route.handler), "{path}");
-            for near in [format!("{path}/x"), format!("/{path}"), path.replace('/', "//")] {
+            let longer =
+                if route.path.ends_with("*}") { "/x".to_owned() } else { format!("{path}/x") };
+            for near in [longer, format!("/{path}"), path.replace('/', "//")] {
                 assert!(handler(route.listener, route.method, &near).is_none(), "{near}");
             }
             assert!(matches!(find(route.listener, "PUT", &path), Found::OtherMethod(_)));
@@ -193,6 +207,8 @@ mod tests {
         let expected = Some((Handler::Infer, "a,3".to_owned()));
         assert_eq!(handler(Listener::Inference, "POST", versioned), expected);
         assert!(handler(Listener::Inference, "GET", "/v2/").is_some());
+        assert!(handler(Listener::Log, "GET", "/tile/0/x001/234.p/5").is_some());
+        assert!(handler(Listener::Log, "GET", "/tile/0").is_none());
         for path in ["/v2/models//infer", "/admin/v1/key.issue", "/metrics", "", "/", "v2"] {
             assert!(handler(Listener::Inference, "POST", path).is_none(), "{path}");
         }
@@ -203,7 +219,7 @@ mod tests {
         for route in ROUTES {
             let open = matches!(route.needs, Needs::Nothing | Needs::OpenedByOperator);
             let constant = matches!(route.handler, Handler::Live | Handler::Ready);
-            let operations = route.listener == Listener::Operations;
+            let operations = matches!(route.listener, Listener::Operations | Listener::Log);
             assert!(!open || constant || operations, "{} {}", route.method, route.path);
             let same_user = route.needs == Needs::SameUser;
             assert_eq!(same_user, route.listener == Listener::Socket, "{}", route.path);

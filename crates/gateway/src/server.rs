@@ -99,9 +99,11 @@ impl Server {
         }
         let mut bound = addresses.clone();
         let mut tcp = vec![(Listener::Inference, bind(Listener::Inference, &mut bound.inference)?)];
-        for (listener, address) in
-            [(Listener::Admin, &mut bound.admin), (Listener::Operations, &mut bound.operations)]
-        {
+        for (listener, address) in [
+            (Listener::Admin, &mut bound.admin),
+            (Listener::Operations, &mut bound.operations),
+            (Listener::Log, &mut bound.log),
+        ] {
             if let Some(address) = address {
                 tcp.push((listener, bind(listener, address)?));
             }

@@ -15,6 +15,8 @@ pub struct Addresses {
     pub admin: Option<SocketAddr>,
     /// Health and metrics, plain.
     pub operations: Option<SocketAddr>,
+    /// The log, for whoever reaches it.
+    pub log: Option<SocketAddr>,
     /// The admin API of the store's own user.
     pub socket: Option<PathBuf>,
 }
@@ -43,6 +45,8 @@ pub struct HttpLimits {
     pub answer_wait_max: Duration,
     /// Most streams of one HTTP/2 connection.
     pub streams_max: u32,
+    /// Whether the listener of the log speaks TLS.
+    pub log_tls: bool,
     /// Longest wait for open requests when the server stops.
     pub drain_wait_max: Duration,
 }
@@ -60,6 +64,7 @@ impl Default for HttpLimits {
             handshake_wait_max: Duration::from_secs(5),
             answer_wait_max: Duration::from_secs(10),
             streams_max: 128,
+            log_tls: true,
             drain_wait_max: Duration::from_secs(20),
         }
     }

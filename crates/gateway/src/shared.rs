@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use bartizan_access::FailureThrottle;
-use bartizan_core::{Clock, Entropy, Stamp};
+use bartizan_core::{Clock, Disk, Entropy, Stamp};
 use bartizan_decision::{Folder, Snapshot};
 use bartizan_ledger::Appender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::Admin;
+use crate::log_reading::LogReading;
 use crate::metrics::Metrics;
 use crate::settings::HttpLimits;
 
@@ -36,6 +37,8 @@ pub struct Services {
     pub entropy: Arc<dyn Entropy>,
     /// The owner of the store.
     pub admin: Arc<dyn Admin>,
+    /// The store, where the log may be read.
+    pub published: Option<Arc<dyn Disk>>,
 }
 
 /// Requests that were turned away because nothing could be recorded, until that is recorded.
@@ -52,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) log_reading: Option<Arc<LogReading>>,
     pub(crate) limits: HttpLimits,
     pub(crate) metrics: Metrics,
     folder: Mutex<Folder>,
@@ -64,7 +68,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(services: Services, limits: HttpLimits) -> Self {
         let places = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
-        let Services { live, appender, clock, entropy, admin } = services;
+        let Services { live, appender, clock, entropy, admin, published } = services;
         let throttle = FailureThrottle::new(&*entropy);
         Self {
             live,
@@ -72,6 +76,7 @@ impl Shared {
             clock,
             entropy,
             admin,
+            log_reading: published.map(|disk| Arc::new(LogReading::new(disk))),
             limits,
             metrics: Metrics::new(),
             folder: Mutex::default(),

@@ -52,10 +52,16 @@ impl Stage {
             clock,
             entropy,
             admin: Arc::new(NoAdmin),
+            published: None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let addresses =
-            Addresses { inference: any, admin: None, operations: Some(any), socket: None };
+        let addresses = Addresses {
+            inference: any,
+            admin: None,
+            operations: Some(any),
+            log: None,
+            socket: None,
+        };
         let server = Server::start(&addresses, limits, services).unwrap();
         Self { server, log, disk, puppet, key: rig.key }
     }
@@ -65,7 +71,7 @@ impl Stage {
         match listener {
             Listener::Inference => Some(addresses.inference),
             Listener::Operations => addresses.operations,
-            Listener::Admin | Listener::Socket => None,
+            Listener::Admin | Listener::Log | Listener::Socket => None,
         }
     }
 

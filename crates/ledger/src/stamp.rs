@@ -8,7 +8,7 @@
 //! at is the stamp's own.
 //!
 //! Invariants
-//! - S1: a stamp that is accepted says of exactly one text that it existed at a time, by a signer
+//! - TS1: a stamp that is accepted says of exactly one text that it existed at a time, by a signer
 //!   that a configured root vouches for; with one byte of text, time, nonce or signature changed
 //!   it is not.
 #![warn(
@@ -106,7 +106,7 @@ fn malformed<T>(part: &'static str, found: Option<T>) -> Result<T, StampError> {
     found.ok_or(StampError::Malformed { part })
 }
 
-/// A time stamp that was accepted; see S1.
+/// A time stamp that was accepted; see TS1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeStamp {
     /// The authority's time, in nanoseconds since the Unix epoch.
@@ -156,7 +156,7 @@ impl Authorities {
     /// been made, absent where a stored stamp is checked again. About 300 us.
     ///
     /// # Errors
-    /// [`StampError`]; see S1.
+    /// [`StampError`]; see TS1.
     pub fn check(
         &self,
         answer: &[u8],

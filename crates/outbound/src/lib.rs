@@ -5,6 +5,10 @@ pub mod clock;
 pub mod entropy;
 pub mod https;
 mod kernel_time;
+pub mod stamps;
+#[cfg(test)]
+mod testing;
+pub mod witness;
 
 pub use clock::OsClock;
 pub use entropy::OsEntropy;

@@ -76,6 +76,14 @@ pub(crate) fn url(running: &Running) -> String {
 /// # Errors
 /// Where signals cannot be waited for.
 pub(crate) fn until_told(running: &Running) -> Result<(), Failure> {
+    until_stopped(&|| running.reload_tls())
+}
+
+/// Waits for a signal to stop, calling `reload` on SIGHUP.
+///
+/// # Errors
+/// Where signals cannot be waited for.
+pub(crate) fn until_stopped(reload: &dyn Fn()) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -86,7 +94,7 @@ pub(crate) fn until_told(running: &Running) -> Result<(), Failure> {
             tokio::select! {
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
-                _ = hangup.recv() => running.reload_tls(),
+                _ = hangup.recv() => reload(),
             }
         }
     })

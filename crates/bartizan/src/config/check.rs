@@ -72,6 +72,20 @@ pub(crate) fn contradictions(parsed: &Parsed) -> Vec<Problem> {
                        socket in the store's folder is always there)";
         found.push(parsed.problem("admin.address", message));
     }
+    if let (Some(address), log_tls) = (config.log_reading.address, config.log_reading.tls) {
+        if log_tls == Tls::Off && !is_loopback(address) {
+            let message = format!(
+                "{address} is reachable from other machines, where `tls = \"off\"` is refused; \
+                 set `tls = \"on\"`, or listen on 127.0.0.1 behind a proxy that speaks TLS"
+            );
+            found.push(parsed.problem("log_reading.tls", message));
+        }
+        if log_tls == Tls::On && tls == Tls::Off {
+            let message = "the log's listener speaks TLS with the certificate of `[inference]`; \
+                           set `inference.tls = \"on\"`, or `log_reading.tls = \"off\"` on loopback";
+            found.push(parsed.problem("log_reading.tls", message));
+        }
+    }
     let listeners = listeners(config);
     for (key, address) in &listeners {
         if config.environment.temporary && !is_loopback(*address) {
@@ -118,6 +132,7 @@ fn listeners(config: &Config) -> Vec<(&'static str, SocketAddr)> {
         ("inference.address", Some(config.inference.address)),
         ("admin.address", config.admin.address),
         ("operations.address", config.operations.address),
+        ("log_reading.address", config.log_reading.address),
     ];
     all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect()
 }

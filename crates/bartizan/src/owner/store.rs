@@ -224,6 +224,7 @@ fn of_run(run: &GateRun) -> RecordedAct<'static> {
 /// lock back, in this order.
 pub(crate) struct Store {
     appender: Appender,
+    disk: Arc<dyn Disk>,
     // Held for its threads alone.
     _log: RunningLog,
     sealing: SealingKeys,
@@ -259,7 +260,7 @@ impl Store {
             volatile_allowed: ledger.volatile,
             ..LogConfig::new(environment.origin())
         };
-        let opened = Log::open(disk, &config, (world.clock_not_before)(0));
+        let opened = Log::open(disk.clone(), &config, (world.clock_not_before)(0));
         let (log, recovery) = opened.map_err(|source| StoreError::Log { path, source })?;
         // From here on no stamp is older than the log's last record.
         let clock = (world.clock_not_before)(recovery.last_wall_ns.unwrap_or(0));
@@ -268,6 +269,7 @@ impl Store {
         let log = log.start().map_err(StoreError::Threads)?;
         let store = Self {
             appender: log.appender(),
+            disk,
             _log: log,
             sealing,
             clock,
@@ -302,6 +304,11 @@ impl Store {
     /// The way into the log.
     pub(crate) fn appender(&self) -> Appender {
         self.appender.clone()
+    }
+
+    /// What it lies on.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
     }
 
     /// What seals payloads now.

@@ -37,7 +37,7 @@ fn a_request_is_what_openssl_would_ask() {
     assert_eq!(request(TEXT, &nonce()), ASKED);
 }
 
-/// S1, the good side: RSA and ECDSA, with the signer's certificate inside and outside.
+/// TS1, the good side: RSA and ECDSA, with the signer's certificate inside and outside.
 #[test]
 fn a_stamp_by_a_vouched_signer_is_accepted() {
     let cases = [
@@ -55,7 +55,7 @@ fn a_stamp_by_a_vouched_signer_is_accepted() {
     }
 }
 
-/// S1, the other side, each fault by its own name.
+/// TS1, the other side, each fault by its own name.
 #[test]
 fn a_stamp_of_anything_else_is_refused_by_name() {
     let ours = trusting(&[ROOT_EC]);
@@ -92,7 +92,7 @@ fn a_certificate_for_another_purpose_may_not_stamp() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// S1: one changed byte anywhere in the token is noticed, unless it stands where nothing is
+    /// TS1: one changed byte anywhere in the token is noticed, unless it stands where nothing is
     /// said about the stamp (the list of hashes, the signer's second name, other certificates).
     #[test]
     fn no_changed_byte_changes_what_is_said(at in 0..EC.len(), flip in 1..=255_u8) {
