@@ -248,6 +248,11 @@ pub(crate) struct Ledger {
     /// Most bytes that wait to be written; beyond it requests are refused with 503.
     #[schemars(range(min = 1_048_576, max = 1_073_741_824))]
     pub(crate) queue_bytes_max: u64,
+    /// A folder on another volume that remembers the newest checkpoint: a store that was put
+    /// back to an earlier state is then refused. Relative to this file; empty: none.
+    pub(crate) anchor: String,
+    /// Whether checkpoints carry an ML-DSA-44 signature beside the Ed25519 one.
+    pub(crate) ml_dsa_44: bool,
 }
 
 impl Default for Ledger {
@@ -258,6 +263,8 @@ impl Default for Ledger {
             segment_bytes: 64 * MIB,
             queue_records_max: 8_192,
             queue_bytes_max: 64 * MIB,
+            anchor: String::new(),
+            ml_dsa_44: false,
         }
     }
 }

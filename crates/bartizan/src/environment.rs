@@ -200,6 +200,11 @@ impl Environment {
         self.store_dir().join("admin.sock")
     }
 
+    /// The file of the keys that sign the ledger's checkpoints.
+    pub(crate) fn log_key_file(&self) -> PathBuf {
+        Layout(&self.root).log_key_file()
+    }
+
     /// The file of the key book.
     pub(crate) fn book_file(&self) -> PathBuf {
         Layout(&self.root).book_file()
@@ -264,6 +269,10 @@ impl Layout<'_> {
 
     fn mac_key_file(&self) -> PathBuf {
         self.keys_dir().join("keyring.mac")
+    }
+
+    fn log_key_file(&self) -> PathBuf {
+        self.keys_dir().join("log.key")
     }
 
     fn book_file(&self) -> PathBuf {

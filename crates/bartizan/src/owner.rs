@@ -10,6 +10,7 @@
 
 mod gates;
 pub(crate) mod keys;
+mod log_key;
 mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bartizan_access::{KeyRing, Keys, KeysError};
 use bartizan_core::{Clock, Disk, Entropy, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
-use bartizan_ledger::{Appender, Receipt, Sealer, SealingKeysError};
+use bartizan_ledger::{Appender, Publication, Receipt, Sealer, SealingKeysError};
 use tracing::info;
 
 use crate::environment::{Environment, OpenError};
@@ -223,6 +224,17 @@ impl Owner {
     /// The store, for those who read what is published in it.
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         self.store.disk()
+    }
+
+    /// What was published of the ledger, for those who wait for it.
+    #[expect(dead_code, reason = "the ack levels ask for it")]
+    pub(crate) fn publication(&self) -> Publication {
+        self.store.publication()
+    }
+
+    /// Whether anything outside the store remembers how long the ledger is.
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.store.is_anchored()
     }
 
     /// Whether records may be lost with the machine's power.

@@ -15,6 +15,7 @@ mod files;
 mod log;
 mod memory;
 mod pacing;
+mod publish;
 mod queue;
 mod read;
 mod read_cbor;
@@ -43,6 +44,12 @@ pub use log::{
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
 };
 pub use memory::MemDisk;
+#[cfg(any(test, feature = "testing"))]
+pub use publish::PublisherMutant;
+pub use publish::{
+    ANCHOR_NAME, COSIGNED_NAME, Outside, PUBLISH_NS, Publication, PublishError, Published,
+    Publisher, PublisherConfig, RunningPublisher, TLOG_DIR, Told, tlog_name,
+};
 pub use queue::{AppendError, Appender, Done, LATER_RECORDS_MAX};
 pub use read::{Entries, ReadError, Reader, StoredEntry};
 pub use receipt::{Receipt, ReceiptError, leaf_hash};

@@ -10,6 +10,7 @@ use bartizan_core::clock::Clock;
 use bartizan_core::disk::{Disk, DiskKind};
 
 use crate::entry::Entry;
+use crate::publish::{PublishError, Publisher, PublisherConfig};
 use crate::queue::{AppendError, Appender, QueueBounds, Shared};
 use crate::receipt::Receipt;
 use crate::space::{Preparer, SEGMENT_BYTES_MIN, Shares, Space, Spares};
@@ -190,6 +191,8 @@ pub struct Log {
     appender: Appender,
     writer: Writer,
     preparer: Preparer,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Log {
@@ -228,6 +231,8 @@ impl Log {
         };
         let shared = Arc::new(Shared::new(bounds, space, (&*config.origin).into()));
         let log = Self {
+            disk,
+            clock: Arc::clone(&clock),
             appender: Appender { shared: Arc::clone(&shared) },
             preparer: Preparer { shared: Arc::clone(&shared), spares: Arc::clone(&spares) },
             writer: Writer::new(shared, spares, clock, found.end),
@@ -238,6 +243,16 @@ impl Log {
     /// The way in, for as many threads as like.
     pub fn appender(&self) -> Appender {
         self.appender.clone()
+    }
+
+    /// The publisher of this log, which covers what its writer makes durable. Its checkpoints are
+    /// dated by the log's clock.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub fn publisher(&self, config: PublisherConfig) -> Result<Publisher, PublishError> {
+        let shared = Arc::clone(&self.appender.shared);
+        Publisher::open(Arc::clone(&self.disk), shared, Arc::clone(&self.clock), config)
     }
 
     /// Makes one record durable on this thread: for a verb that records and ends.

@@ -5,7 +5,7 @@
 //! - Q2: what was appended is answered exactly once, whatever happens to the log;
 //! - Q3: records that wait or are being written never exceed the queue's bounds.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
@@ -78,6 +78,11 @@ pub(crate) struct Shared {
     /// Copy of the queue's state for those who only look.
     state: AtomicU8,
     fence: OnceLock<String>,
+    /// Records whose group was synced.
+    durable: AtomicU64,
+    /// Records that were written, synced or not.
+    #[cfg(any(test, feature = "testing"))]
+    written: AtomicU64,
     pub(crate) space: Space,
     pub(crate) origin: Arc<str>,
 }
@@ -92,9 +97,31 @@ impl Shared {
             writer: OnceLock::new(),
             state: AtomicU8::new(State::Running as u8),
             fence: OnceLock::new(),
+            durable: AtomicU64::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            written: AtomicU64::new(0),
             space,
             origin,
         }
+    }
+
+    /// Records from 0 on that are durable: what a checkpoint may cover.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, n_records: u64) {
+        self.durable.store(n_records, Ordering::Release);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire).max(self.durable())
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_written(&self, n_records: u64) {
+        self.written.store(n_records, Ordering::Release);
     }
 
     /// No code under this lock can panic half-way.
@@ -257,6 +284,11 @@ impl Appender {
     /// ago).
     pub fn room_bytes(&self) -> u64 {
         self.shared.space.room_bytes()
+    }
+
+    /// Records from 0 on that are durable.
+    pub fn n_durable(&self) -> u64 {
+        self.shared.durable()
     }
 
     /// Records that wait to be written at this moment.

@@ -96,6 +96,7 @@ impl Writer {
         end: End,
     ) -> Self {
         shared.space.set_rest(end.segment_bytes.saturating_sub(end.at));
+        shared.set_durable(end.index);
         Self {
             shared,
             spares,
@@ -250,6 +251,8 @@ impl Writer {
     fn write_and_sync(&mut self) -> io::Result<()> {
         self.end.file.write_at(&self.group, self.end.at)?;
         #[cfg(any(test, feature = "testing"))]
+        self.shared.set_written(self.end.index);
+        #[cfg(any(test, feature = "testing"))]
         if self.mutant == Mutant::SkipSync {
             self.advance();
             return Ok(());
@@ -266,6 +269,7 @@ impl Writer {
         self.end.at += self.group.len() as u64;
         self.group.clear();
         self.group.shrink_to(BUFFER_BYTES_KEPT);
+        self.shared.set_durable(self.end.index);
         self.shared.space.set_rest(self.end.segment_bytes - self.end.at);
     }
 

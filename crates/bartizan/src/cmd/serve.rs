@@ -55,6 +55,12 @@ fn serve_lasting(root: &Path) -> Outcome {
     let (address, n_models) = (running.address(), running.n_models());
     eprintln!("Serving environment `{name}`: {n_models} model versions on {}", url(&running));
     eprintln!("Stop with Ctrl-C or SIGTERM; SIGHUP reads the certificates again.");
+    if !running.owner().is_anchored() {
+        eprintln!(
+            "The ledger is unanchored: nothing outside its store remembers how long it is \
+             (`ledger.anchor`, witnesses)."
+        );
+    }
     if !address.ip().is_loopback() {
         eprintln!("This address can be reached from other machines.");
     }

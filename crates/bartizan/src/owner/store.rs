@@ -1,7 +1,7 @@
 //! The store of an environment: its lock, its log, and how acts get into it.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use bartizan_access::{KeyId, KeyRing, LocalPeer, permit_local};
@@ -10,12 +10,13 @@ use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
     FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
-    Outcome as RecordedOutcome, Receipt, Record, RecordedFinding, Recovery, RunningLog, Sealer,
-    SealingKeys, SealingKeysError, StoreLock,
+    Outcome as RecordedOutcome, Publication, PublisherConfig, Receipt, Record, RecordedFinding,
+    Recovery, RunningLog, RunningPublisher, Sealer, SealingKeys, SealingKeysError, StoreLock,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::World;
+use super::log_key::{self, LogKeyError};
 use super::operation::{GateOutcome, GateRun};
 use crate::config::LedgerDisk;
 use crate::environment::Environment;
@@ -45,6 +46,17 @@ pub(crate) enum StoreError {
         /// Why.
         source: bartizan_ledger::OpenError,
     },
+    /// What was published of it is not in order, or it is behind what is known of it.
+    #[error("cannot publish the ledger in `{}`", path.display())]
+    Publish {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: bartizan_ledger::PublishError,
+    },
+    /// The log's own key is not in order.
+    #[error(transparent)]
+    LogKey(#[from] LogKeyError),
     /// Its threads cannot be started.
     #[error("cannot start the ledger's threads")]
     Threads(#[source] std::io::Error),
@@ -225,8 +237,9 @@ fn of_run(run: &GateRun) -> RecordedAct<'static> {
 pub(crate) struct Store {
     appender: Appender,
     disk: Arc<dyn Disk>,
-    // Held for its threads alone.
+    // Held for its threads alone. Before the publisher, so that it ends before.
     _log: RunningLog,
+    publisher: RunningPublisher,
     sealing: SealingKeys,
     clock: Arc<dyn Clock>,
     is_volatile: bool,
@@ -261,16 +274,19 @@ impl Store {
             ..LogConfig::new(environment.origin())
         };
         let opened = Log::open(disk.clone(), &config, (world.clock_not_before)(0));
-        let (log, recovery) = opened.map_err(|source| StoreError::Log { path, source })?;
+        let (log, recovery) =
+            opened.map_err(|source| StoreError::Log { path: path.clone(), source })?;
         // From here on no stamp is older than the log's last record.
         let clock = (world.clock_not_before)(recovery.last_wall_ns.unwrap_or(0));
         let sealing = sealing_keys(environment, world, clock.now().day())?;
         let names = &environment.config().environment;
+        let publisher = publisher(environment, world, &log, &path)?;
         let log = log.start().map_err(StoreError::Threads)?;
         let store = Self {
             appender: log.appender(),
             disk,
             _log: log,
+            publisher,
             sealing,
             clock,
             is_volatile: matches!(recovery.kind, DiskKind::Volatile(_)),
@@ -288,6 +304,7 @@ impl Store {
             records = recovery.n_records,
             segments = recovery.n_segments,
             volatile = self.is_volatile,
+            unanchored = !self.is_anchored(),
             "ledger.log.opened"
         );
         if recovery.torn_bytes == 0 {
@@ -309,6 +326,16 @@ impl Store {
     /// What it lies on.
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         self.disk.clone()
+    }
+
+    /// What was published of the log.
+    pub(crate) fn publication(&self) -> Publication {
+        self.publisher.publication().clone()
+    }
+
+    /// Whether anything outside the store remembers how long the log is.
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.publisher.is_anchored()
     }
 
     /// What seals payloads now.
@@ -397,6 +424,30 @@ impl Store {
         self.appender.append(entry, answer)?;
         Ok((id, receipt.recv().map_err(|_| ActError::Ended)??))
     }
+}
+
+/// Starts what publishes `log`, after it has been compared with all that is known of it.
+fn publisher(
+    environment: &Environment,
+    world: &World,
+    log: &Log,
+    path: &Path,
+) -> Result<RunningPublisher, StoreError> {
+    let ledger = &environment.config().ledger;
+    let anchor: Option<Arc<dyn Disk>> = if ledger.anchor.is_empty() {
+        None
+    } else {
+        let folder = environment.root().join(&ledger.anchor);
+        let disk = FileDisk::create(&folder).map_err(failed("open", &folder))?;
+        Some(Arc::new(disk))
+    };
+    let signers = log_key::signers(environment, &*world.entropy)?;
+    let config = PublisherConfig { signers, anchor, outside: Vec::new() };
+    let opened = log.publisher(config);
+    let publisher =
+        opened.map_err(|source| StoreError::Publish { path: path.to_owned(), source })?;
+    let failed = |error| error!(error = %crate::log::Chain(&error), "ledger.publisher.failed");
+    publisher.start(Box::new(failed)).map_err(StoreError::Threads)
 }
 
 fn sealing_keys(
