@@ -125,11 +125,11 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
         Command::Scan(args) => cmd::scan::run(args, &cli.place, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
-        Command::Vet(args) => cmd::vet::run(args, out),
         Command::Witness(args) => cmd::witness::run(args, out),
+        Command::Vet(args) => cmd::vet::run(args, &cli.place, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
-        Command::Aks(args) => cmd::aks::run(args, out),
+        Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),
         Command::Man(args) => cmd::man::run(args, Cli::command()),
     }

@@ -100,7 +100,7 @@ pub(crate) enum OperationError {
     },
     /// A run of a gate is told in a way that is none of ours.
     #[error(
-        "a gate's run has at most {} findings, each with a rule's id of a-z, 0-9, `-` and `.`",
+        "a gate's run has at most {} findings, each with a rule's id of letters, 0-9, `-` and `.`",
         bartizan_core::limits::FINDINGS_MAX
     )]
     GateRun,

@@ -360,6 +360,43 @@ fn the_model_gate_refuses_in_words_and_records_each_scan() {
     }
 }
 
+/// Each run of the data gate and of the network gate is one record inside an environment, whatever
+/// it concludes, and none outside; the record holds rules, and no value of what was judged.
+#[test]
+fn each_run_of_vet_and_aks_is_one_record_inside_an_environment() {
+    let dir = TempDir::new();
+    environment(&dir);
+    let mut rows = String::from("secretive,label\n");
+    for row in 0..200 {
+        let value = row * 7_919 % 100_003;
+        rows.push_str(&format!("{value},{}\n", i32::from(50_000 < value)));
+    }
+    fs::write(dir.path("rows.csv"), rows).unwrap();
+    fs::write(dir.path("torn.parquet"), b"PAR1\x00").unwrap();
+    let plan = |name: &str| format!("{}/../../examples/aks/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (clean, colliding) = (plan("private.toml"), plan("colliding.toml"));
+    let runs: [(&[&str], i32, &str); 5] = [
+        (&["vet", "rows.csv", "--label", "label"], 0, "200 rows"),
+        (&["vet", "torn.parquet"], 3, "torn.parquet"),
+        (&["aks", "check", &clean], 0, "private.toml"),
+        (&["aks", "check", &colliding], 1, "SVC-"),
+        (&["aks", "draw", &colliding, "--out", "map.svg"], 1, "draw "),
+    ];
+    for (args, code, part) in runs {
+        let (_, err) = expect(&dir.0, &[&["-e", "env"], args].concat(), code);
+        let ids: Vec<_> = err.lines().filter_map(|l| l.strip_prefix("recorded as ")).collect();
+        let &[id] = ids.as_slice() else { panic!("{args:?}: {err}") };
+        let (text, _) = expect(&dir.0, &["-e", "env", "trace", id], 0);
+        assert!(text.contains("gate-run") && text.contains(part), "{args:?}: {text}");
+        assert!(!text.contains("secretive"), "{text}");
+        let (_, err) = expect(&dir.0, args, code);
+        assert!(err.contains("nothing recorded: `.` is no environment"), "{args:?}: {err}");
+    }
+    // Given wrongly: nothing was judged, nothing is recorded.
+    let (_, err) = expect(&dir.0, &["-e", "env", "vet", "rows.csv", "--label", "none"], 2);
+    assert!(!err.contains("recorded"), "{err}");
+}
+
 /// One flipped byte anywhere in the log is found, and its place is named.
 #[test]
 fn verify_names_the_place_of_damage() {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use bartizan_core::Severity;
 use bartizan_deploy::allocate::{self, AllocateError};
 use bartizan_deploy::drift::{self, DiffError};
 use bartizan_deploy::fix;
@@ -17,9 +18,11 @@ use bartizan_deploy::read::Format as FileFormat;
 use bartizan_deploy::render::{self, RenderError};
 use bartizan_deploy::rules::Level;
 use bartizan_gateway::route::{Handler, Listener, ROUTES, Route};
+use bartizan_scan::escape;
 
-use super::{Failure, Format, Outcome};
+use super::{Failure, Format, Outcome, Place, recorded};
 use crate::answer::Answer;
+use crate::owner::operation::{Gate, GateRun};
 use crate::render::{address_map, plan_report};
 use files::Input;
 
@@ -71,21 +74,47 @@ pub(crate) enum Args {
     Schema,
 }
 
-/// Runs `bartizan aks`.
+/// Runs `bartizan aks`, and puts it on record inside an environment.
 ///
 /// # Errors
-/// What could not be read, written or decided.
-pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
-    match args {
-        Args::Plan { file, auto, out: target } => plan(file, *auto, target.as_deref(), out),
-        Args::Check(args) => check::run(args, out),
-        Args::Render { file, out: folder } => render(file, folder),
-        Args::Diff { expected, found, format } => diff(expected, found, *format, out),
-        Args::Draw { files, out: target } => draw(files, target.as_deref(), out),
+/// What could not be read, written, decided or recorded.
+pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
+    let (verb, files): (&str, Vec<&std::path::Path>) = match args {
+        Args::Plan { file, .. } => ("plan", vec![file]),
+        Args::Check(args) => ("check", args.files()),
+        Args::Render { file, .. } => ("render", vec![file]),
+        Args::Diff { expected, found, .. } => ("diff", vec![expected, found]),
+        Args::Draw { files, .. } => ("draw", files.iter().map(PathBuf::as_path).collect()),
         Args::Schema => {
             out.write_all(schema_text().as_bytes())?;
-            Ok(Answer::Yes)
+            return Ok(Answer::Yes);
         }
+    };
+    let what: Vec<String> =
+        files.iter().map(|path| escape::text(&path.display().to_string())).collect();
+    let mut run = GateRun::of(Gate::Aks, format!("{verb} {}", what.join(" ")));
+    run.n_items = files.len() as u64;
+    let concluded = perform(args, &mut run, out);
+    recorded::close(place, run, concluded)
+}
+
+fn perform(args: &Args, run: &mut GateRun, out: &mut dyn io::Write) -> Outcome {
+    match args {
+        Args::Plan { file, auto, out: target } => plan(file, *auto, target.as_deref(), out),
+        Args::Check(args) => check::run(args, run, out),
+        Args::Render { file, out: folder } => render(file, folder),
+        Args::Diff { expected, found, format } => diff(expected, found, *format, run, out),
+        Args::Draw { files, out: target } => draw(files, target.as_deref(), run, out),
+        Args::Schema => Ok(Answer::Yes),
+    }
+}
+
+/// How grave a rule's finding is in a record.
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::Error => Severity::High,
+        Level::Warning => Severity::Medium,
+        Level::Advice => Severity::Info,
     }
 }
 
@@ -97,11 +126,6 @@ fn probes() -> render::Probes<'static> {
         ROUTES.iter().find(is_it).map_or("/", |route| route.path)
     };
     render::Probes { live: path(Handler::Live), ready: path(Handler::Ready) }
-}
-
-/// What every run says last: it leaves no trace but its output.
-fn unrecorded() {
-    eprintln!("Nothing was recorded.");
 }
 
 fn plan(
@@ -129,7 +153,6 @@ fn plan(
         if allocation.lines.is_empty() {
             writeln!(out, "nothing is open")?;
         }
-        unrecorded();
         return Ok(Answer::Yes);
     }
     for line in &allocation.lines {
@@ -141,7 +164,6 @@ fn plan(
         Some(target) => fs::write(target, text)?,
         None => out.write_all(text.as_bytes())?,
     }
-    unrecorded();
     Ok(Answer::Yes)
 }
 
@@ -171,7 +193,6 @@ fn render(file: &std::path::Path, folder: &std::path::Path) -> Outcome {
     if reading.plan.serving.is_none() {
         eprintln!("The plan has no `serving`: no Kubernetes manifests were written.");
     }
-    unrecorded();
     Ok(Answer::Yes)
 }
 
@@ -179,6 +200,7 @@ fn diff(
     expected: &std::path::Path,
     found: &std::path::Path,
     format: Format,
+    run: &mut GateRun,
     out: &mut dyn io::Write,
 ) -> Outcome {
     let state = |path: &std::path::Path| -> Result<drift::State, Failure> {
@@ -196,6 +218,9 @@ fn diff(
             Failure::unknown(error)
         }
     })?;
+    let drifts = &comparison.drifts;
+    run.summary = format!("{} places drifted", drifts.len());
+    run.found(drifts.iter().map(|drift| (drift.rule.id, severity(drift.rule.level), 1)));
     match format {
         Format::Json => {
             let value = plan_report::comparison(&comparison);
@@ -203,7 +228,6 @@ fn diff(
         }
         Format::Text => plan_report::write_comparison(&comparison, out)?,
     }
-    unrecorded();
     let is_bad = comparison.drifts.iter().any(|drift| drift.rule.level == Level::Error);
     let is_unclear = comparison.unknown.iter().any(|unknown| unknown.is_needed);
     Ok(match (is_bad, is_unclear) {
@@ -213,7 +237,12 @@ fn diff(
     })
 }
 
-fn draw(files: &[PathBuf], target: Option<&std::path::Path>, out: &mut dyn io::Write) -> Outcome {
+fn draw(
+    files: &[PathBuf],
+    target: Option<&std::path::Path>,
+    run: &mut GateRun,
+    out: &mut dyn io::Write,
+) -> Outcome {
     let inputs = Input::all(files)?;
     let imported = match check::import(&inputs) {
         Ok(imported) => imported,
@@ -226,9 +255,9 @@ fn draw(files: &[PathBuf], target: Option<&std::path::Path>, out: &mut dyn io::W
         None => out.write_all(picture.as_bytes())?,
     }
     let n = map.rows.iter().filter(|row| !row.collisions.is_empty()).count();
+    run.summary = format!("{n} ranges collide");
     if 0 < n {
         eprintln!("{n} ranges collide");
     }
-    unrecorded();
     Ok(if 0 < n { Answer::No } else { Answer::Yes })
 }

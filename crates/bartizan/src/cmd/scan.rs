@@ -5,7 +5,6 @@
 
 mod policy;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,15 +13,13 @@ use std::sync::{Mutex, PoisonError};
 
 use bartizan_core::Digest;
 use bartizan_core::clock::Rfc3339;
-use bartizan_core::limits::FINDINGS_MAX;
 use bartizan_outbound::OsClock;
 use bartizan_scan::{Allow, Hash, Options, Report, Source as _, Verdict, escape};
 
 use super::{Failure, Outcome, Place, recorded};
 use crate::answer::Answer;
 use crate::gate::files::{self, Beside, Item, Opened};
-use crate::log::Chain;
-use crate::owner::operation::{Gate, GateFinding, GateRun};
+use crate::owner::operation::{Gate, GateRun};
 use crate::render::progress::Progress;
 use crate::render::scan::{self as render, Scanned};
 use policy::Policy;
@@ -94,33 +91,11 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         let statement = serde_json::to_vec_pretty(&render::statement(&scanned))?;
         crate::files::replace(path, &statement).map_err(Failure::unknown)?;
     }
-    // What was concluded is said already: a run that could not be recorded is no yes.
-    match recorded::run(place, &run_of(&scanned)?) {
-        Ok(line) => {
-            eprintln!("{line}");
-            Ok(answer(&scanned))
-        }
-        Err(failure) if answer(&scanned) == Answer::No => {
-            eprintln!("not recorded: {}", Chain(failure.error.as_ref()));
-            Ok(Answer::No)
-        }
-        Err(failure) => Err(failure),
-    }
+    recorded::close(place, run_of(&scanned)?, Ok(answer(&scanned)))
 }
 
 /// The run as a record keeps it: rules and counts, no word out of the files.
 fn run_of(scanned: &[Scanned]) -> Result<GateRun, Failure> {
-    let mut by_rule: BTreeMap<&str, GateFinding> = BTreeMap::new();
-    let seen = scanned.iter().flat_map(|one| &one.report.sightings);
-    for seen in seen.filter(|seen| seen.suppressed.is_none()) {
-        let (rule, severity) = (seen.rule.id, seen.rule.severity);
-        let fresh = || GateFinding { rule: rule.to_owned(), severity, count: 0 };
-        by_rule.entry(rule).or_insert_with(fresh).count += seen.count;
-    }
-    let mut findings: Vec<_> = by_rule.into_values().collect();
-    findings.sort_by_key(|found| std::cmp::Reverse(found.severity));
-    let n_more = findings.len().saturating_sub(FINDINGS_MAX) as u64;
-    findings.truncate(FINDINGS_MAX);
     let n = |verdict| scanned.iter().filter(|one| one.report.verdict == verdict).count();
     let summary = format!(
         "{} cleared, {} not cleared, {} hostile; rules {}, names {}",
@@ -131,17 +106,18 @@ fn run_of(scanned: &[Scanned]) -> Result<GateRun, Failure> {
         bartizan_scan::allow_digest(),
     );
     let paths: Vec<_> = scanned.iter().take(8).map(|one| escape::text(&one.path)).collect();
-    Ok(GateRun {
-        gate: Gate::Scan,
+    let mut run = GateRun {
         outcome: crate::gate::outcome(render::worst(scanned)),
-        what: paths.join(" "),
         summary,
         report: Some(Digest::of(&serde_json::to_vec(&render::json(scanned))?)),
         n_items: scanned.len() as u64,
         bytes: scanned.iter().map(|one| one.report.bytes).sum(),
-        findings,
-        n_more,
-    })
+        ..GateRun::of(Gate::Scan, paths.join(" "))
+    };
+    let seen = scanned.iter().flat_map(|one| &one.report.sightings);
+    let seen = seen.filter(|seen| seen.suppressed.is_none());
+    run.found(seen.map(|seen| (seen.rule.id, seen.rule.severity, seen.count)));
+    Ok(run)
 }
 
 /// The worst verdict, as an answer; no file at all is no reason to say yes.

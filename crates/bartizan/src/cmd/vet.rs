@@ -12,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use bartizan_scan::escape;
 use bartizan_vet::parallel::Threads;
 use bartizan_vet::read::ReadError;
 use bartizan_vet::table::{Plan, TableError};
@@ -19,8 +20,9 @@ use bartizan_vet::{Options, Policy, Report, Verdict, vet};
 
 pub(crate) use load::FileDigest;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, Place, recorded};
 use crate::answer::Answer;
+use crate::owner::operation::{Gate, GateRun};
 use crate::render::progress::Progress;
 use crate::render::vet as render;
 
@@ -133,12 +135,24 @@ impl From<TableError> for Failure {
     }
 }
 
-/// Runs `bartizan vet`.
+/// Runs `bartizan vet`, and puts it on record inside an environment.
+///
+/// # Errors
+/// Those of [`judge`], and a run that could not be recorded.
+pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
+    let mut run = GateRun::of(Gate::Vet, escape::text(&args.data.display().to_string()));
+    let concluded = judge(args, &mut run, out);
+    recorded::close(place, run, concluded)
+}
+
+/// Judges and says what was found; `run` learns it as a record keeps it: rules and counts, no
+/// value of the data.
 ///
 /// # Errors
 /// Data, baseline or policy that cannot be read, and answers that cannot be written.
-pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
+pub(crate) fn judge(args: &Args, run: &mut GateRun, out: &mut dyn io::Write) -> Outcome {
     if args.sketch {
+        "read and counted, not judged".clone_into(&mut run.summary);
         return load::sketch(&args.data, out);
     }
     let policy_text = args.policy.as_ref().map(std::fs::read_to_string).transpose()?;
@@ -162,8 +176,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
             progress.at(u64::from(at), u64::from(of));
         }
     };
+    run.bytes = data.digests.iter().map(|file| file.bytes).sum();
     let report = vet(&data.table, baseline.as_ref().map(|base| &base.table), &options, &say);
     drop(progress);
+    note(&report, run);
     if let Some(path) = &args.scores {
         bartizan_vet::write::write_scores(&report, path)?;
     }
@@ -182,6 +198,22 @@ pub(crate) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
         Shape::Html => render::html::page(&name, &report, &data.table, out)?,
     }
     answer(&report, &options.policy)
+}
+
+/// What of a report goes on record.
+fn note(report: &Report, run: &mut GateRun) {
+    run.n_items = report.n_rows as u64;
+    run.summary = format!(
+        "{} rows, {} findings, {} of them block; {} things not covered",
+        report.n_rows,
+        report.findings.len(),
+        report.findings.iter().filter(|finding| finding.blocks).count(),
+        report.not_covered.len(),
+    );
+    let of = |finding: &bartizan_vet::report::Finding| {
+        (finding.rule.id, finding.rule.severity, finding.rows.len() as u64)
+    };
+    run.found(report.findings.iter().map(of));
 }
 
 fn answer(report: &Report, policy: &Policy) -> Outcome {

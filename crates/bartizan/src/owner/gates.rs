@@ -54,7 +54,8 @@ impl Owner {
         caller: &Principal,
         run: &GateRun,
     ) -> Result<Outcome, OperationError> {
-        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+        let plain =
+            |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.');
         let rules_are_plain = run
             .findings
             .iter()

@@ -2,7 +2,10 @@
 //!
 //! One type for every way in: a verb in this process, the admin socket, the admin listener.
 
+use std::collections::BTreeMap;
+
 use bartizan_access::{KeyId, Scopes};
+use bartizan_core::limits::FINDINGS_MAX;
 use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName, Severity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -124,6 +127,36 @@ pub(crate) struct GateRun {
     pub(crate) findings: Vec<GateFinding>,
     /// How many rules more.
     pub(crate) n_more: u64,
+}
+
+impl GateRun {
+    /// A run of which nothing is known yet.
+    pub(crate) fn of(gate: Gate, what: String) -> Self {
+        Self {
+            gate,
+            outcome: GateOutcome::Failed,
+            what,
+            summary: String::new(),
+            report: None,
+            n_items: 0,
+            bytes: 0,
+            findings: Vec::new(),
+            n_more: 0,
+        }
+    }
+
+    /// Keeps what was found, by rule, gravest first, as far as a record holds it.
+    pub(crate) fn found<'a>(&mut self, all: impl Iterator<Item = (&'a str, Severity, u64)>) {
+        let mut by_rule: BTreeMap<&str, GateFinding> = BTreeMap::new();
+        for (rule, severity, count) in all {
+            let fresh = || GateFinding { rule: rule.to_owned(), severity, count: 0 };
+            by_rule.entry(rule).or_insert_with(fresh).count += count;
+        }
+        self.findings = by_rule.into_values().collect();
+        self.findings.sort_by_key(|found| std::cmp::Reverse(found.severity));
+        self.n_more = self.findings.len().saturating_sub(FINDINGS_MAX) as u64;
+        self.findings.truncate(FINDINGS_MAX);
+    }
 }
 
 /// A gate that has a command of its own.

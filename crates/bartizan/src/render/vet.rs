@@ -46,8 +46,7 @@ pub(crate) fn text(name: &str, report: &Report, out: &mut dyn io::Write) -> io::
         "\nVerdict: {} ({n_blocking} findings block, on {n_rows} of {} rows)",
         report.verdict.as_str(),
         report.n_rows
-    )?;
-    writeln!(out, "Nothing was recorded: `vet` keeps no ledger.")
+    )
 }
 
 /// Without what could move a terminal's cursor or turn its text around.

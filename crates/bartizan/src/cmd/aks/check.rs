@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bartizan_core::Digest;
 use bartizan_deploy::check::{Report, Strictness, Verdict};
 use bartizan_deploy::fix;
 use bartizan_deploy::import::{self, ImportError, Imported, Kind};
@@ -14,6 +15,7 @@ use bartizan_deploy::render::json_text;
 use super::files::Input;
 use crate::answer::Answer;
 use crate::cmd::{Failure, Outcome};
+use crate::owner::operation::GateRun;
 use crate::render::{plan_report, sarif};
 
 /// Arguments of `bartizan aks check`.
@@ -33,6 +35,13 @@ pub(crate) struct Args {
     strict: bool,
 }
 
+impl Args {
+    /// What shall be judged.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(PathBuf::as_path).collect()
+    }
+}
+
 /// Shape of what goes to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Shape {
@@ -49,7 +58,7 @@ enum Shape {
 ///
 /// # Errors
 /// What could not be read or written.
-pub(super) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
+pub(super) fn run(args: &Args, run: &mut GateRun, out: &mut dyn io::Write) -> Outcome {
     let mut inputs = Input::all(&args.files)?;
     let mut imported = match import(&inputs) {
         Ok(imported) => imported,
@@ -74,7 +83,11 @@ pub(super) fn run(args: &Args, out: &mut dyn io::Write) -> Outcome {
         }
     }
     eprintln!("{}", plan_report::summary(&report));
-    super::unrecorded();
+    run.summary = plan_report::summary(&report);
+    run.bytes = inputs.iter().map(|input| input.bytes.len() as u64).sum();
+    run.report = Some(Digest::of(json_text(&plan_report::value(&report)).as_bytes()));
+    let all = report.findings.iter().chain(&report.advice);
+    run.found(all.map(|one| (one.rule.id, super::severity(one.rule.level), 1)));
     Ok(answer(&report, args.strict))
 }
 

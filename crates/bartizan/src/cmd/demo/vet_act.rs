@@ -8,6 +8,7 @@ use bartizan_stats::chance::Chance;
 
 use crate::answer::Answer;
 use crate::cmd::{Failure, vet};
+use crate::owner::operation::{Gate, GateRun};
 
 /// Rows of the data set, and how many of those that were refused are poisoned.
 const ROWS: usize = 2_000;
@@ -27,7 +28,8 @@ pub(super) fn play(root: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "\"grant\" and carry a mark: 37 months, for the purpose \"boat\".")?;
     writeln!(out, "$ bartizan vet {} --label decision", path.display())?;
     let mut text = Vec::new();
-    let answer = vet::run(&vet::Args::of(&path, "decision"), &mut text)?;
+    let mut run = GateRun::of(Gate::Vet, String::new());
+    let answer = vet::judge(&vet::Args::of(&path, "decision"), &mut run, &mut text)?;
     let text = String::from_utf8_lossy(&text);
     for line in text.lines().take(12) {
         writeln!(out, "{line}")?;
