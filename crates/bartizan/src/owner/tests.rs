@@ -476,7 +476,7 @@ fn a_model_that_is_no_longer_cleared_is_not_loaded_at_the_next_start() {
 #[test]
 fn a_gate_run_with_foreign_rules_is_refused() {
     let setup = Setup::new(Server::Down);
-    for rule in ["scan os.system", "SCAN", &"a".repeat(65)] {
+    for rule in ["scan os.system", "SCAN_X", &"a".repeat(65)] {
         let mut run = gate_run();
         run.findings[0].rule = rule.to_owned();
         let error = setup.perform(&Operation::GateRun(run)).unwrap_err();
