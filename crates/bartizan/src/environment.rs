@@ -200,6 +200,12 @@ impl Environment {
         self.store_dir().join("admin.sock")
     }
 
+    /// The folder that remembers the newest checkpoint; `None` where none is configured.
+    pub(crate) fn anchor_dir(&self) -> Option<PathBuf> {
+        let anchor = &self.config.ledger.anchor;
+        (!anchor.is_empty()).then(|| self.root.join(anchor))
+    }
+
     /// The file of the keys that sign the ledger's checkpoints.
     pub(crate) fn log_key_file(&self) -> PathBuf {
         Layout(&self.root).log_key_file()

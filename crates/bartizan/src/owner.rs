@@ -10,7 +10,7 @@
 
 mod gates;
 pub(crate) mod keys;
-mod log_key;
+pub(crate) mod log_key;
 mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;

@@ -9,12 +9,14 @@ mod cbor;
 mod commit;
 #[cfg(any(test, feature = "testing"))]
 mod conformance;
+mod disclose;
 mod disk;
 mod entry;
 mod files;
 mod log;
 mod memory;
 mod pacing;
+mod prove;
 mod publish;
 mod queue;
 mod read;
@@ -37,6 +39,7 @@ pub use commit::{
 };
 #[cfg(any(test, feature = "testing"))]
 pub use conformance::{Nonconformance, check_disk};
+pub use disclose::{Disclosure, DisclosureError, Extra};
 pub use disk::{FileDisk, LockError, StoreLock};
 pub use entry::{Entry, EntryClass, EntryTooLarge, SEALED_BYTES_MAX};
 pub use log::{
@@ -44,6 +47,7 @@ pub use log::{
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
 };
 pub use memory::MemDisk;
+pub use prove::{ProveError, prove_record};
 #[cfg(any(test, feature = "testing"))]
 pub use publish::PublisherMutant;
 pub use publish::{
@@ -63,7 +67,9 @@ pub use seal::{
 };
 pub use secret::RecordSecret;
 pub use space::Preparer;
-pub use verify::{Damage, DamageKind, Scope, VerifyReport, verify};
+pub use verify::{
+    Checks, Damage, DamageKind, Scope, TensorsOf, TreeReport, VerifyReport, verify, verify_with,
+};
 #[cfg(any(test, feature = "testing"))]
 pub use writer::Mutant;
 pub use writer::Writer;

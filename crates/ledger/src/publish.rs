@@ -31,7 +31,8 @@ use crate::tlog::{
     Checkpoint, Hash, NOTE_BYTES_MAX, Note, NoteSigner, Resource, SignerError, TILE_WIDTH,
     TileNodeError, TileNodes, decimal, subtree_root,
 };
-use edge::{Edge, Full, fold};
+use edge::fold;
+pub(crate) use edge::{Edge, Full};
 pub use notice::{Publication, Published, Told};
 use tail::Tail;
 pub use thread::RunningPublisher;
@@ -41,7 +42,7 @@ pub const TLOG_DIR: &str = "tlog";
 /// Name of the newest checkpoint that witnesses cosigned.
 pub const COSIGNED_NAME: &str = "tlog/checkpoint.cosigned";
 /// Up to where tiles are known to be durable.
-const SETTLED_NAME: &str = "tlog/settled";
+pub(crate) const SETTLED_NAME: &str = "tlog/settled";
 /// Time between two checkpoints of a log that grows, in nanoseconds; one that rests is covered as
 /// soon as somebody asks.
 pub const PUBLISH_NS: u64 = 200_000_000;
@@ -55,6 +56,16 @@ const TILE_BYTES_MAX: usize = 8_192;
 /// Name of a resource in the store.
 pub fn tlog_name(resource: &Resource) -> String {
     format!("{TLOG_DIR}/{resource}")
+}
+
+/// Folder of the partial files of a tile or bundle, full or not, in the store.
+pub(crate) fn partial_folder(resource: &Resource) -> String {
+    let full = match *resource {
+        Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: 256 },
+        Resource::Entries { index, .. } => Resource::Entries { index, width: 256 },
+        Resource::Checkpoint => Resource::Checkpoint,
+    };
+    format!("{}.p", tlog_name(&full))
 }
 
 /// What somebody outside the store remembers of the log.
@@ -167,6 +178,8 @@ pub struct Publisher {
     newest: Option<Arc<Published>>,
     /// P3.
     is_over: bool,
+    /// While it is opened: what an earlier process left unsynced is looked at again.
+    is_mending: bool,
     /// Faults that a test puts in.
     #[cfg(any(test, feature = "testing"))]
     pub mutant: PublisherMutant,
@@ -228,10 +241,12 @@ impl Publisher {
             is_anchored,
             newest,
             is_over: false,
+            is_mending: true,
             #[cfg(any(test, feature = "testing"))]
             mutant: PublisherMutant::Sound,
         };
         publisher.catch_up(&mut known)?;
+        publisher.is_mending = false;
         Ok(publisher)
     }
 
@@ -252,6 +267,20 @@ impl Publisher {
             if root != expected {
                 let source_name = known.source.clone();
                 return Err(PublishError::Diverged { source_name, size: known.size });
+            }
+        }
+        self.edge.partial().iter().try_for_each(|part| self.mend(part))
+    }
+
+    /// Writes again the partial files beside `full`, each a beginning of it, and removes those
+    /// that are not: a loss of power may have left anything in them.
+    fn mend(&self, full: &Full) -> Result<(), PublishError> {
+        let folder = partial_folder(&full.resource);
+        for name in self.disk.list(&folder).map_err(doing("list", &folder))? {
+            let name = format!("{folder}/{name}");
+            match full.beginning(name.rsplit_once('/').and_then(|(_, width)| width.parse().ok())) {
+                Some(bytes) => self.put(&name, bytes)?,
+                None => self.disk.remove(&name).map_err(doing("remove", &name))?,
             }
         }
         Ok(())
@@ -353,14 +382,20 @@ impl Publisher {
     }
 
     fn write(&self, files: Vec<Full>) -> Result<(), PublishError> {
-        for Full { resource, bytes } in files {
-            let name = tlog_name(&resource);
-            let mut file = self.disk.open(&name, true).map_err(doing("make", &name))?;
-            file.write_at(&bytes, 0).map_err(doing("write", &name))?;
-            // What an earlier process left there may have been longer.
-            file.set_len(bytes.len() as u64).map_err(doing("write", &name))?;
+        for full in files {
+            if self.is_mending {
+                self.mend(&full)?;
+            }
+            self.put(&tlog_name(&full.resource), &full.bytes)?;
         }
         Ok(())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
+        let mut file = self.disk.open(name, true).map_err(doing("make", name))?;
+        file.write_at(bytes, 0).map_err(doing("write", name))?;
+        // What an earlier process left there may have been longer.
+        file.set_len(bytes.len() as u64).map_err(doing("write", name))
     }
 
     /// P2: signs, makes durable, then tells.
@@ -450,8 +485,7 @@ impl Publisher {
             self.disk.sync_dir(folder).map_err(doing("sync", folder))?;
         }
         if settled != self.settled {
-            let text = format!("{settled}\n");
-            replace(&*self.disk, SETTLED_NAME, text.as_bytes())
+            replace(&*self.disk, SETTLED_NAME, settled_text(settled).as_bytes())
                 .map_err(doing("replace", SETTLED_NAME))?;
             let before = std::mem::replace(&mut self.settled, settled);
             self.prune(before, settled)?;
@@ -475,7 +509,7 @@ impl Publisher {
     }
 
     fn remove_partial(&self, full: &Resource) -> Result<(), PublishError> {
-        let folder = format!("{}.p", tlog_name(full));
+        let folder = partial_folder(full);
         for name in self.disk.list(&folder).map_err(doing("list", &folder))? {
             let name = format!("{folder}/{name}");
             self.disk.remove(&name).map_err(doing("remove", &name))?;
@@ -533,10 +567,23 @@ fn read_checkpoint(
 /// The settled size; `None` where none was written, or it cannot be true.
 fn read_settled(disk: &dyn Disk, newest: Option<&Published>) -> Result<Option<u64>, PublishError> {
     let bytes = read_whole(disk, SETTLED_NAME, 64).map_err(doing("read", SETTLED_NAME))?;
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    let settled = text.as_deref().and_then(|text| decimal(text.strip_suffix('\n')?));
+    let settled = bytes.and_then(|bytes| parse_settled(&bytes));
     let newest = newest.map_or(0, |newest| newest.size);
-    Ok(settled.filter(|settled| settled.is_multiple_of(TILE_WIDTH) && *settled <= newest))
+    Ok(settled.filter(|settled| *settled <= newest))
+}
+
+/// The mark of what is settled: the size and a checksum of its digits.
+fn settled_text(settled: u64) -> String {
+    let digits = settled.to_string();
+    format!("{digits} {:08x}\n", crc32c::crc32c(digits.as_bytes()))
+}
+
+/// The size that a mark says; `None` where it is none.
+pub(crate) fn parse_settled(bytes: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let settled = decimal(text.split_once(' ')?.0)?;
+    let whole = settled_text(settled) == text && settled.is_multiple_of(TILE_WIDTH);
+    whole.then_some(settled)
 }
 
 /// The edge of the tree of `size` entries out of its full tiles. Reads at most 255 tiles a

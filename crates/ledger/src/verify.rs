@@ -3,24 +3,32 @@
 //! Invariants
 //! - V1: a changed, missing or moved byte anywhere in the log is found and its place named; what
 //!   cannot be told from a loss of power (module `wal::scan`) is named as a torn tail;
-//! - V2: what was not checked is said.
+//! - V2: what was not checked is said;
+//! - V3: what was published is what the log says: every bundle, tile and checkpoint.
+
+mod tree;
 
 use std::io;
 use std::ops::ControlFlow;
 
 use bartizan_core::disk::Disk;
+use bartizan_core::tensor::Tensor;
 
-use crate::commit::{Commitment, commit, commit_outputs};
+use crate::commit::{Commitment, commit, commit_outputs, commit_tensors};
+use crate::publish::{Outside, TLOG_DIR};
 use crate::read::{ReadError, read_header};
 use crate::read_cbor::DecodeError;
-use crate::record::{Body, Commitments, Record};
+use crate::receipt::leaf_hash;
+use crate::record::{Body, Commitments, Decision, Record};
 use crate::seal::{OpenedPayload, SealError, Sealer};
 use crate::space::SPARE_NAME;
+use crate::tlog::{Policy, Quorum};
 use crate::wal::scan::{Check, Cursor, Step, Tail, Walk};
 use crate::wal::{
     CHAIN_START, Frame, FrameFault, HeaderFault, SegmentHeader, WAL_DIR, parse_segment_name,
     segment_name,
 };
+use tree::Audit;
 
 /// Whether somebody may be writing the log meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +63,9 @@ pub enum DamageKind {
     /// A file that is no part of a log.
     #[error("not a segment of the log")]
     Foreign,
+    /// With what was published.
+    #[error("{0}")]
+    Tree(String),
 }
 
 /// Damage and its place.
@@ -91,6 +102,8 @@ pub struct VerifyReport {
     pub n_without_key: u64,
     /// Sealed payloads that were not tried, no keys being given.
     pub n_not_tried: u64,
+    /// Records whose commitment to the input tensors was made again.
+    pub n_tensors: u64,
     /// Records whose commitment to the input tensors needs the protocol's reader to check.
     pub n_tensors_unchecked: u64,
     /// Whether nothing outside this folder remembers how long the log was: a log cut back to an
@@ -98,6 +111,52 @@ pub struct VerifyReport {
     pub unanchored: bool,
     /// Chain after the last record read.
     pub chain: [u8; 32],
+    /// What was published of it.
+    pub tree: TreeReport,
+}
+
+/// What verifying found of tiles, bundles and checkpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TreeReport {
+    /// Size of the newest checkpoint; `None` where there is none.
+    pub checkpoint_size: Option<u64>,
+    /// The log's name in it.
+    pub checkpoint_origin: String,
+    /// Checkpoints read.
+    pub n_checkpoints: u64,
+    /// Records that a checkpoint covers.
+    pub n_covered: u64,
+    /// Tiles and bundles compared.
+    pub n_files: u64,
+    /// Signatures that verify, those of witnesses among them.
+    pub n_signatures: u64,
+    /// Signatures of keys that are not at hand.
+    pub n_signatures_unchecked: u64,
+    /// Cosignatures that verify.
+    pub n_cosignatures: u64,
+    /// Those of them by witnesses of the log's own operator.
+    pub n_own_cosignatures: u64,
+    /// What the policy says of the cosignatures.
+    pub quorum: Option<Quorum>,
+    /// Sizes known outside the store that it was compared with.
+    pub n_outside: u64,
+}
+
+/// The input tensors that a request's bytes mean, in every order in which they may have been
+/// committed to (the contract's, or the request's own); none where they cannot be read here.
+pub type TensorsOf<'c> = &'c dyn Fn(&Decision<'_>, &[u8]) -> Vec<Vec<Tensor>>;
+
+/// What a log is checked with.
+#[derive(Clone, Copy, Default)]
+pub struct Checks<'c> {
+    /// Keys of what is sealed.
+    pub sealer: Option<&'c Sealer>,
+    /// Whose signatures are believed.
+    pub policy: Option<&'c Policy>,
+    /// What is known of the log elsewhere.
+    pub outside: &'c [Outside],
+    /// Reads input tensors again.
+    pub tensors: Option<TensorsOf<'c>>,
 }
 
 /// Verifies the log on `disk`, with its payloads where `sealer` has their keys. `progress` gets
@@ -111,23 +170,54 @@ pub fn verify(
     scope: Scope,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<VerifyReport, ReadError> {
-    let mut run = Run::new(disk, sealer, scope)?;
+    verify_with(disk, &Checks { sealer, ..Checks::default() }, scope, progress)
+}
+
+/// [`verify`](verify()) with all that is at hand to check with.
+///
+/// # Errors
+/// As there.
+pub fn verify_with(
+    disk: &dyn Disk,
+    checks: &Checks<'_>,
+    scope: Scope,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<VerifyReport, ReadError> {
+    let mut run = Run::new(disk, *checks, scope)?;
     let firsts = std::mem::take(&mut run.firsts);
+    let mut is_whole = firsts.first() == Some(&0);
     for (segment_idx, first_index) in firsts.iter().enumerate() {
         let next = firsts.get(segment_idx + 1).copied();
         match run.segment(*first_index, next, progress)? {
             ControlFlow::Continue(()) => {}
-            ControlFlow::Break(()) => break,
+            ControlFlow::Break(()) => {
+                is_whole = false;
+                break;
+            }
         }
     }
     run.report.chain = run.chain;
+    // What is damaged in the log itself comes first; the rest is compared as far as that was read.
+    if let Some(audit) = run.audit {
+        let damage = if is_whole {
+            let (tree, damage) = audit.end().map_err(io_error(TLOG_DIR))?;
+            run.report.tree = tree;
+            damage
+        } else {
+            run.report.tree = audit.report;
+            audit.damage
+        };
+        run.report.damage = run.report.damage.take().or(damage);
+    }
+    run.report.unanchored = checks.outside.is_empty() && run.report.tree.n_cosignatures == 0;
     Ok(run.report)
 }
 
 /// What the walk through all segments carries from one to the next.
 struct Run<'d> {
     disk: &'d dyn Disk,
-    sealer: Option<&'d Sealer>,
+    checks: Checks<'d>,
+    audit: Option<Audit<'d>>,
     scope: Scope,
     firsts: Vec<u64>,
     report: VerifyReport,
@@ -146,11 +236,9 @@ fn io_error(name: &str) -> impl Fn(io::Error) -> ReadError + '_ {
 }
 
 impl<'d> Run<'d> {
-    fn new(
-        disk: &'d dyn Disk,
-        sealer: Option<&'d Sealer>,
-        scope: Scope,
-    ) -> Result<Self, ReadError> {
+    fn new(disk: &'d dyn Disk, checks: Checks<'d>, scope: Scope) -> Result<Self, ReadError> {
+        let Checks { policy, outside, .. } = checks;
+        let audit = Audit::new(disk, policy, outside, scope).map_err(io_error(TLOG_DIR))?;
         let mut report = VerifyReport { unanchored: true, ..VerifyReport::default() };
         let (mut firsts, mut total_bytes) = (Vec::new(), 0_u64);
         for name in disk.list(WAL_DIR).map_err(io_error(WAL_DIR))? {
@@ -171,7 +259,9 @@ impl<'d> Run<'d> {
         }
         Ok(Self {
             disk,
-            sealer,
+            checks,
+            // A log whose beginning was pruned has no tree to grow from.
+            audit: (audit.is_needed() && index == 0).then_some(audit),
             scope,
             firsts,
             report,
@@ -255,6 +345,11 @@ impl<'d> Run<'d> {
         loop {
             let fault = match walk.next(Check::Chain).map_err(io_error(name))? {
                 Step::Frame(offset, frame) => {
+                    if let Some(audit) = &mut self.audit {
+                        audit
+                            .push(frame.leaf, leaf_hash(frame.leaf))
+                            .map_err(io_error(TLOG_DIR))?;
+                    }
                     if let Err(kind) = self.entry(&frame) {
                         self.damage(name, offset, Some(frame.index), kind);
                         return Ok(ControlFlow::Break(()));
@@ -331,7 +426,7 @@ impl<'d> Run<'d> {
         if frame.sealed.is_empty() {
             return Ok(());
         }
-        let Some(sealer) = self.sealer else {
+        let Some(sealer) = self.checks.sealer else {
             self.report.n_not_tried += 1;
             return Ok(());
         };
@@ -345,10 +440,33 @@ impl<'d> Run<'d> {
         };
         if let Body::Decision(decision) = &record.body {
             check_commitments(&decision.commitments, &payload)?;
-            self.report.n_tensors_unchecked += u64::from(decision.commitments.tensors.is_some());
+            self.tensors(decision, &payload)?;
         }
         self.report.n_opened += 1;
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// The commitment to the input tensors, read again from the bytes received.
+    fn tensors(
+        &mut self,
+        decision: &Decision<'_>,
+        payload: &OpenedPayload,
+    ) -> Result<(), DamageKind> {
+        let Some(committed) = decision.commitments.tensors else { return Ok(()) };
+        let read = self.checks.tensors.map(|read| read(decision, &payload.received));
+        let orders = read.unwrap_or_default();
+        if orders.is_empty() {
+            self.report.n_tensors_unchecked += 1;
+            return Ok(());
+        }
+        if orders.iter().any(|tensors| commit_tensors(&payload.secret, tensors) == committed) {
+            self.report.n_tensors += 1;
+            Ok(())
+        } else {
+            Err(DamageKind::Commitment("tensors"))
+        }
     }
 }
 

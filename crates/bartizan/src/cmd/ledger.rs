@@ -1,33 +1,67 @@
-//! `bartizan ledger verify`.
+//! `bartizan ledger`: what can be said of a log, and proved of a record.
+
+mod check;
+mod inputs;
+mod prove;
+mod verify;
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use bartizan_core::Digest;
-use bartizan_ledger::{Damage, FileDisk, Scope, Sealer, SealingKeys, VerifyReport, verify};
-use rustix::fs::{FlockOperation, flock};
-use serde_json::json;
+use bartizan_core::{DecisionId, ModelVersion};
+use bartizan_ledger::tlog::Policy;
 
 use super::{Failure, Format, Outcome, Place};
-use crate::answer::Answer;
 use crate::config::FILE_NAME;
-use crate::files::failed;
-use crate::log::Chain;
-use crate::render::progress::Progress;
+use crate::environment::Environment;
+use crate::files;
+use crate::owner::log_key;
+
+/// Longest policy file, in bytes.
+const POLICY_BYTES_MAX: u64 = 1 << 20;
 
 /// Arguments of `bartizan ledger`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Check every record, every checksum, the chain, and what is sealed; takes no lock
+    /// Check every record, checksum, bundle, tile, checkpoint and signature, and what is sealed;
+    /// takes no lock
     Verify {
         /// The environment's folder, or a copy of its store
         dir: Option<PathBuf>,
+        /// Whose signatures are believed [default: the environment's own log key]
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         /// Shape of the report
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Write a proof that a record is in the log, whole in one file
+    Prove {
+        /// Id of the decision or act
+        id: DecisionId,
+        /// Where to [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Disclose this input field's value, and no other; the disclosure is recorded
+        #[arg(long, value_name = "NAME")]
+        field: Option<String>,
+        /// The row whose field is disclosed
+        #[arg(long, default_value_t = 0, requires = "field")]
+        row: u64,
+    },
+    /// Verify a `.tlog-proof` offline, or look up the receipt of a reply in the log
+    Check {
+        /// A proof's file, or a receipt as the header `bartizan-receipt` gave it
+        what: String,
+        /// Whose signatures are believed [default: the environment's own log key]
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Shape of the answer
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Print the policy that trusts this environment's log: what others need to check its proofs
+    Policy,
 }
 
 /// Runs `bartizan ledger`.
@@ -35,128 +69,48 @@ pub(crate) enum Args {
 /// # Errors
 /// What could not be read.
 pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
-    let Args::Verify { dir, format } = args;
-    let dir = dir.as_deref().unwrap_or(&place.environment);
-    let (store, keys) = if dir.join(FILE_NAME).is_file() {
-        (dir.join("store"), Some(dir.join("keys")))
-    } else {
-        (dir.to_owned(), None)
-    };
-    let sealer = keys.as_deref().and_then(read_sealer);
-    let report = checked(&store, sealer.as_deref())?;
-    match format {
-        Format::Text => show(&report, out)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&as_json(&report))?)?,
-    }
-    Ok(if report.damage.is_some() { Answer::No } else { Answer::Yes })
-}
-
-/// The keys that open what is sealed; without them the rest is checked all the same.
-fn read_sealer(keys: &Path) -> Option<Arc<Sealer>> {
-    let disk = match FileDisk::open(keys) {
-        Ok(disk) => disk,
-        Err(error) => {
-            eprintln!("Note: what is sealed is not opened: {}: {error}", keys.display());
-            return None;
+    match args {
+        Args::Verify { dir, policy, format } => {
+            let dir = dir.as_deref().unwrap_or(&place.environment);
+            verify::run(dir, policy.as_deref(), *format, out)
         }
-    };
-    match SealingKeys::read(&disk) {
-        Ok(sealer) => Some(sealer),
-        Err(error) => {
-            eprintln!("Note: what is sealed is not opened: {}", Chain(&error));
-            None
+        Args::Prove { id, output, field, row } => {
+            let field = field.as_deref().map(|name| prove::Field { name, row_idx: *row });
+            prove::run(*id, field, output.as_deref(), place, out)
+        }
+        Args::Check { what, policy, format } => {
+            check::run(what, policy.as_deref(), *format, place, out)
+        }
+        Args::Policy => {
+            let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
+            let keys = log_key::public(&environment).map_err(Failure::unknown)?;
+            for key in keys {
+                writeln!(out, "log {key}")?;
+            }
+            writeln!(out, "quorum none")?;
+            Ok(crate::answer::Answer::Yes)
         }
     }
 }
 
-fn checked(store: &Path, sealer: Option<&Sealer>) -> Result<VerifyReport, Failure> {
-    let disk = FileDisk::open(store).map_err(failed("open", store)).map_err(Failure::unknown)?;
-    let look = |scope| {
-        let mut progress = Progress::new("verifying");
-        let mut tell = |done, all| {
-            progress.at(done, all);
-            ControlFlow::Continue(())
-        };
-        verify(&disk, sealer, scope, &mut tell).map_err(Failure::unknown)
-    };
-    if is_held(store) {
-        return look(Scope::Live);
+/// The policy of `file`, else the one that trusts the own log of the environment `root`; `None`
+/// where there is neither.
+fn policy(file: Option<&Path>, root: &Path) -> Result<Option<Policy>, Failure> {
+    if let Some(path) = file {
+        let bytes = files::read_bounded(path, POLICY_BYTES_MAX).map_err(Failure::unknown)?;
+        return Policy::parse(&bytes).map(Some).map_err(|error| {
+            Failure::unknown(format!("`{}` is no policy: {error}", path.display()))
+        });
     }
-    let report = look(Scope::Closed)?;
-    // Whoever took the store meanwhile may have been in the middle of a write.
-    if (report.torn_tail.is_some() || report.damage.is_some()) && is_held(store) {
-        return look(Scope::Live);
+    if !root.join(FILE_NAME).is_file() {
+        return Ok(None);
     }
-    Ok(report)
+    let environment = Environment::open(root).map_err(Failure::unknown)?;
+    let keys = log_key::public(&environment).map_err(Failure::unknown)?;
+    Ok((!keys.is_empty()).then(|| Policy::of_logs(keys)))
 }
 
-/// Whether somebody owns the store just now.
-fn is_held(store: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(store.join("LOCK")) else { return false };
-    // Ours is shared and gone with the file, at the end of this function.
-    flock(&file, FlockOperation::NonBlockingLockShared).is_err()
-}
-
-fn damage_text(damage: &Damage) -> String {
-    let index = damage.index.map(|index| format!(", record {index}")).unwrap_or_default();
-    format!("{}, byte {}{index}: {}", damage.segment, damage.offset, damage.kind)
-}
-
-fn show(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(out, "log       {}", report.origin)?;
-    writeln!(
-        out,
-        "records   {} in {} segments, {} bytes",
-        report.n_records, report.n_segments, report.n_bytes
-    )?;
-    writeln!(
-        out,
-        "sealed    {} open and agree with their record, {} without key (erased, or not at hand), \
-         {} not tried",
-        report.n_opened, report.n_without_key, report.n_not_tried
-    )?;
-    writeln!(out, "chain     {}", Digest(report.chain).hex())?;
-    if report.unanchored {
-        writeln!(
-            out,
-            "unanchored: nothing outside this folder remembers how long the log was; a log cut \
-             back to an earlier state would look the same"
-        )?;
-    }
-    if let Some(torn) = &report.torn_tail {
-        writeln!(
-            out,
-            "torn tail {}; nobody was answered for it, the next owner cuts it",
-            damage_text(torn)
-        )?;
-    }
-    match &report.damage {
-        Some(damage) => writeln!(out, "DAMAGED   {}", damage_text(damage)),
-        None => writeln!(out, "in order"),
-    }
-}
-
-fn as_json(report: &VerifyReport) -> serde_json::Value {
-    let damage = |damage: &Damage| {
-        json!({
-            "segment": damage.segment,
-            "offset": damage.offset,
-            "index": damage.index,
-            "reason": damage.kind.to_string(),
-        })
-    };
-    json!({
-        "origin": report.origin,
-        "n_records": report.n_records,
-        "n_segments": report.n_segments,
-        "n_bytes": report.n_bytes,
-        "n_opened": report.n_opened,
-        "n_without_key": report.n_without_key,
-        "n_not_tried": report.n_not_tried,
-        "n_tensors_unchecked": report.n_tensors_unchecked,
-        "chain": Digest(report.chain).hex(),
-        "unanchored": report.unanchored,
-        "torn_tail": report.torn_tail.as_ref().map(damage),
-        "damage": report.damage.as_ref().map(damage),
-    })
+/// A model's version out of a record's number.
+fn version_of(number: u32) -> Option<ModelVersion> {
+    std::num::NonZeroU32::new(number).map(ModelVersion)
 }

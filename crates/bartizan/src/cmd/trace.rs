@@ -73,7 +73,11 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
     })
 }
 
-fn find(environment: &Environment, id: DecisionId) -> Result<StoredEntry, Failure> {
+/// The entry whose record is `id`, in the environment's store.
+///
+/// # Errors
+/// Where it cannot be read, or is not there.
+pub(super) fn find(environment: &Environment, id: DecisionId) -> Result<StoredEntry, Failure> {
     if environment.config().ledger.disk == LedgerDisk::Memory {
         return Err(Failure::unknown(
             "this ledger is in memory (`ledger.disk`), where only its own process sees it",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bartizan_core::Entropy;
-use bartizan_ledger::tlog::{KeyKind, NoteSigner, SignerError};
+use bartizan_ledger::tlog::{KeyKind, NoteSigner, SignerError, VerifierKey};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
@@ -30,6 +30,39 @@ pub(crate) enum LogKeyError {
     },
 }
 
+/// The public keys of the environment's log; none where it has none yet.
+///
+/// # Errors
+/// [`LogKeyError`].
+pub(crate) fn public(environment: &Environment) -> Result<Vec<VerifierKey>, LogKeyError> {
+    Ok(read(environment)?.iter().map(|signer| signer.public().clone()).collect())
+}
+
+fn damaged(environment: &Environment, source: SignerError) -> LogKeyError {
+    let (path, origin) = (environment.log_key_file(), environment.origin());
+    LogKeyError::Damaged { path, origin, source }
+}
+
+/// The keys that are there.
+fn read(environment: &Environment) -> Result<Vec<NoteSigner>, LogKeyError> {
+    let bytes = match files::read_private(&environment.log_key_file(), FILE_BYTES_MAX) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let wrong = |source| damaged(environment, source);
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong(SignerError::Shape))?;
+    let mut signers = Vec::new();
+    for line in text.lines() {
+        let signer: NoteSigner = line.parse().map_err(wrong)?;
+        if signer.public().name() != environment.origin() {
+            return Err(wrong(SignerError::Key));
+        }
+        signers.push(signer);
+    }
+    Ok(signers)
+}
+
 /// The keys of the environment's log: Ed25519 first, then ML-DSA-44 where it is configured. What
 /// is missing is made; a file that is there is never replaced but by more keys.
 ///
@@ -39,31 +72,16 @@ pub(super) fn signers(
     environment: &Environment,
     entropy: &dyn Entropy,
 ) -> Result<Vec<NoteSigner>, LogKeyError> {
-    let (path, origin) = (environment.log_key_file(), environment.origin());
-    let damaged =
-        |source| LogKeyError::Damaged { path: path.clone(), origin: origin.clone(), source };
-    let mut signers = Vec::new();
-    match files::read_private(&path, FILE_BYTES_MAX) {
-        Ok(bytes) => {
-            let bytes = Zeroizing::new(bytes);
-            let text = std::str::from_utf8(&bytes).map_err(|_| damaged(SignerError::Shape))?;
-            for line in text.lines() {
-                let signer: NoteSigner = line.parse().map_err(damaged)?;
-                if signer.public().name() != origin {
-                    return Err(damaged(SignerError::Key));
-                }
-                signers.push(signer);
-            }
-        }
-        Err(error) if error.is_absent() => {}
-        Err(error) => return Err(error.into()),
-    }
+    let mut signers = read(environment)?;
     let mut kinds = vec![KeyKind::Ed25519];
     kinds.extend(environment.config().ledger.ml_dsa_44.then_some(KeyKind::MlDsa44));
     let n_read = signers.len();
     for kind in &kinds {
         if !signers.iter().any(|signer| signer.public().kind() == *kind) {
-            signers.push(NoteSigner::random(&origin, *kind, entropy).map_err(damaged)?);
+            signers.push(
+                NoteSigner::random(&environment.origin(), *kind, entropy)
+                    .map_err(|source| damaged(environment, source))?,
+            );
         }
     }
     if n_read != signers.len() {
@@ -72,7 +90,7 @@ pub(super) fn signers(
             text.push_str(&signer.store());
             text.push('\n');
         }
-        files::replace(&path, text.as_bytes())?;
+        files::replace(&environment.log_key_file(), text.as_bytes())?;
     }
     signers.retain(|signer| kinds.contains(&signer.public().kind()));
     Ok(signers)

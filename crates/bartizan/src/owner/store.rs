@@ -433,13 +433,12 @@ fn publisher(
     log: &Log,
     path: &Path,
 ) -> Result<RunningPublisher, StoreError> {
-    let ledger = &environment.config().ledger;
-    let anchor: Option<Arc<dyn Disk>> = if ledger.anchor.is_empty() {
-        None
-    } else {
-        let folder = environment.root().join(&ledger.anchor);
-        let disk = FileDisk::create(&folder).map_err(failed("open", &folder))?;
-        Some(Arc::new(disk))
+    let anchor: Option<Arc<dyn Disk>> = match environment.anchor_dir() {
+        None => None,
+        Some(folder) => {
+            let disk = FileDisk::create(&folder).map_err(failed("open", &folder))?;
+            Some(Arc::new(disk))
+        }
     };
     let signers = log_key::signers(environment, &*world.entropy)?;
     let config = PublisherConfig { signers, anchor, outside: Vec::new() };

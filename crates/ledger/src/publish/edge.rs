@@ -5,14 +5,33 @@ use sha2::{Digest as _, Sha256};
 use crate::tlog::{Hash, Resource, TILE_WIDTH, node_hash, push_bundle_entry};
 
 /// What became full and can be written.
-pub(super) struct Full {
-    pub(super) resource: Resource,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Full {
+    pub(crate) resource: Resource,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Full {
+    /// Bytes of its first `width` hashes or entries; `None` where there are fewer, or none.
+    pub(crate) fn beginning(&self, width: Option<u16>) -> Option<&[u8]> {
+        let width = width.filter(|width| 0 < *width && u64::from(*width) < TILE_WIDTH)?;
+        let end = match self.resource {
+            Resource::Tile { .. } => usize::from(width) * 32,
+            Resource::Entries { .. } | Resource::Checkpoint => {
+                let mut at = 0;
+                for _ in 0..width {
+                    let len = self.bytes.get(at..at + 2)?;
+                    at += 2 + usize::from(u16::from_be_bytes([len[0], len[1]]));
+                }
+                at
+            }
+        };
+        self.bytes.get(..end)
+    }
 }
 
 /// Hashes of the tiles that are not full yet, level by level, and the bundle that is not.
 #[derive(Clone, Default)]
-pub(super) struct Edge {
+pub(crate) struct Edge {
     size: u64,
     /// At most 255 hashes a level.
     levels: Vec<Vec<Hash>>,
@@ -20,7 +39,7 @@ pub(super) struct Edge {
 }
 
 /// Root of one full subtree out of its `2^n` hashes.
-pub(super) fn fold(mut row: Vec<Hash>) -> Option<Hash> {
+pub(crate) fn fold(mut row: Vec<Hash>) -> Option<Hash> {
     while 1 < row.len() {
         row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
     }
@@ -29,16 +48,16 @@ pub(super) fn fold(mut row: Vec<Hash>) -> Option<Hash> {
 
 impl Edge {
     /// The edge at `size` entries, a multiple of [`TILE_WIDTH`], given its unfinished levels.
-    pub(super) fn at(size: u64, levels: Vec<Vec<Hash>>) -> Self {
+    pub(crate) fn at(size: u64, levels: Vec<Vec<Hash>>) -> Self {
         Self { size, levels, bundle: Vec::new() }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// Appends an entry; `full` gets what it completes, lower levels first, the bundle last.
-    pub(super) fn push(&mut self, leaf: &[u8], leaf_hash: Hash, full: &mut Vec<Full>) {
+    pub(crate) fn push(&mut self, leaf: &[u8], leaf_hash: Hash, full: &mut Vec<Full>) {
         // `RECORD_BYTES_MAX` is what a bundle can hold.
         let fits = push_bundle_entry(&mut self.bundle, leaf);
         debug_assert!(fits, "R1: a record fits a bundle");
@@ -68,7 +87,7 @@ impl Edge {
     }
 
     /// The partial tiles and the partial bundle of this size.
-    pub(super) fn partial(&self) -> Vec<Full> {
+    pub(crate) fn partial(&self) -> Vec<Full> {
         let mut partial = Vec::new();
         for (row, level) in self.levels.iter().zip(0_u8..) {
             if row.is_empty() {
@@ -87,7 +106,7 @@ impl Edge {
     }
 
     /// Root of the tree. At most 255 hashes a level.
-    pub(super) fn root(&self) -> Hash {
+    pub(crate) fn root(&self) -> Hash {
         let mut right: Option<Hash> = None;
         for row in &self.levels {
             let mut rest: &[Hash] = row;

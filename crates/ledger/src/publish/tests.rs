@@ -191,7 +191,7 @@ fn a_folder_of_several_tiles_is_read_by_the_formats_alone() {
     let disk = SimDisk::new(1);
     grown(&disk, 1_300);
     check_folder(&disk).unwrap();
-    assert_eq!(disk.bytes(SETTLED_NAME).unwrap(), b"1280\n");
+    assert_eq!(disk.bytes(SETTLED_NAME).unwrap(), settled_text(1_280).as_bytes());
     assert_eq!(disk.list("tlog/tile/0/000.p").unwrap(), [""; 0]);
     // Opened again, it reads only what is not settled, and goes on.
     let log = open(&disk).unwrap();

@@ -11,10 +11,13 @@ use super::*;
 use crate::commit::commit_tensors;
 use crate::entry::{Entry, EntryClass};
 use crate::log::{Log, LogConfig};
+use crate::publish::PublisherConfig;
 use crate::read::{Reader, StoredEntry};
 use crate::record::Decision;
+use crate::record::{Act, ActKind};
 use crate::seal::{Payload, SealingKeys};
 use crate::secret::RecordSecret;
+use crate::tlog::{KeyKind, NoteSigner};
 
 /// What a test's record commits to beside what is sealed.
 #[derive(Clone, Copy, PartialEq)]
@@ -281,4 +284,142 @@ fn a_foreign_file_is_named_and_a_run_may_be_ended_early() {
     assert!(damage.segment == "wal/x" && matches!(damage.kind, DamageKind::Foreign));
     let absent = verify(&SimDisk::new(1), None, Scope::Live, &mut |_, _| ControlFlow::Break(()));
     assert!(matches!(absent, Err(ReadError::Absent)));
+}
+
+/// A published log of several tiles, closed in order, with the key that signed it.
+fn published(n: u64) -> (SimDisk, Policy) {
+    let disk = SimDisk::new(7);
+    let clock = Arc::new(SimClock::new(1_800_000_000_000_000_000));
+    let config = LogConfig { segment_bytes: 64 << 10, ..LogConfig::new("log.example/a/0") };
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), &config, clock.clone()).unwrap();
+    let key = NoteSigner::from_seed("log.example/a/0", KeyKind::Ed25519, &[1; 32]).unwrap();
+    let policy = Policy::of_logs(vec![key.public().clone()]);
+    let config = PublisherConfig { signers: vec![key], anchor: None, outside: Vec::new() };
+    let mut publisher = log.publisher(config).unwrap();
+    for n in 0..n {
+        let at = clock.now();
+        let act = Act { count: Some(n), ..Act::new(ActKind::KeysListed) };
+        let (environment, replica) = ("dev".into(), "r1".into());
+        let id = DecisionId::new(at.wall_ns, [n as u8; 10]);
+        let body = Body::Act(Box::new(act));
+        let record = Record { id, at, environment, replica, volatile: false, body };
+        let entry = Entry::new(record.encode(), vec![n as u8; 40], EntryClass::Reserved).unwrap();
+        log.record(entry).unwrap();
+        if n % 100 == 7 {
+            publisher.step().unwrap();
+        }
+    }
+    publisher.finish().unwrap();
+    (disk, policy)
+}
+
+fn look(disk: &SimDisk, policy: &Policy) -> VerifyReport {
+    let checks = Checks { policy: Some(policy), ..Checks::default() };
+    verify_with(disk, &checks, Scope::Closed, &mut |_, _| ControlFlow::Continue(())).unwrap()
+}
+
+/// Every file of a store's log.
+fn names(disk: &SimDisk) -> Vec<String> {
+    let mut folders = vec!["wal".to_owned(), "tlog".to_owned()];
+    for kind in ["0", "1", "entries"] {
+        folders.push(format!("tlog/tile/{kind}"));
+        folders.extend((0..8).map(|index| format!("tlog/tile/{kind}/{index:03}.p")));
+    }
+    let inside = |folder: &String| {
+        let names = disk.list(folder).unwrap().into_iter();
+        names.map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    };
+    folders.iter().flat_map(inside).filter(|name| !name.ends_with(".tmp")).collect()
+}
+
+/// V1, V3: random bit flips, cuts and swaps anywhere in the folder, each found and located.
+#[test]
+fn every_change_of_a_published_log_is_found_where_it_is() {
+    let n_changes = if std::env::var_os("BARTIZAN_DEEP").is_some() { 10_000 } else { 120 };
+    let (disk, policy) = published(700);
+    let names = names(&disk);
+    let sound = look(&disk, &policy);
+    assert!(sound.damage.is_none() && sound.torn_tail.is_none(), "{:?}", sound.damage);
+    assert_eq!((sound.tree.checkpoint_size, sound.tree.n_signatures), (Some(700), 1));
+    assert!(12 < names.len() && 8 < sound.tree.n_files, "{names:?}");
+    let mut chance = SplitMix::new(11);
+    let mut n_made = 0;
+    while n_made < n_changes {
+        let name = &names[chance.below(names.len() as u64) as usize];
+        let before = disk.bytes(name).unwrap();
+        let mut bytes = before.clone();
+        let at = chance.below(bytes.len() as u64) as usize;
+        match chance.below(4) {
+            0 => bytes.truncate(at),
+            1 => {
+                let (a, b) = (at / 64 * 64, chance.below(bytes.len() as u64) as usize / 64 * 64);
+                for n in 0..64.min(bytes.len() - a.max(b)) {
+                    bytes.swap(a + n, b + n);
+                }
+            }
+            _ => bytes[at] ^= 1 << chance.below(8),
+        }
+        if bytes == before {
+            continue;
+        }
+        disk.plant(name, &bytes);
+        n_made += 1;
+        let report = look(&disk, &policy);
+        let found = report.damage.as_ref().or(report.torn_tail.as_ref());
+        let found =
+            found.unwrap_or_else(|| panic!("change {n_made} of `{name}` at {at} not found"));
+        assert_eq!(&found.segment, name, "change {n_made} at {at}: {found:?}");
+        disk.plant(name, &before);
+    }
+    assert!(look(&disk, &policy).damage.is_none());
+}
+
+/// V3: what is missing, foreign, of another key or rolled back, by name.
+#[test]
+fn what_is_wrong_with_the_published_log_is_named() {
+    let (disk, policy) = published(300);
+    let damage = |disk: &SimDisk, checks: &Checks<'_>| {
+        let told = &mut |_, _| ControlFlow::Continue(());
+        let damage = verify_with(disk, checks, Scope::Closed, told).unwrap().damage;
+        damage.map(|damage| format!("{}: {}", damage.segment, damage.kind)).unwrap_or_default()
+    };
+    let checks = Checks { policy: Some(&policy), ..Checks::default() };
+    disk.remove("tlog/tile/0/000").unwrap();
+    assert_eq!(damage(&disk, &checks), "tlog/tile/0/000: is missing");
+    let (disk, _) = published(300);
+    disk.plant("tlog/tile/0/xyz", b"hello");
+    assert!(damage(&disk, &checks).contains("tlog/tile/0/xyz: is no file of the published log"));
+    let (disk, _) = published(300);
+    let other = NoteSigner::from_seed("log.example/a/0", KeyKind::Ed25519, &[2; 32]).unwrap();
+    let stranger = Policy::of_logs(vec![other.public().clone()]);
+    let checked = Checks { policy: Some(&stranger), ..Checks::default() };
+    assert_eq!(damage(&disk, &checked), "tlog/checkpoint: no signature of the log's key");
+    let known = |size, root| Outside { source: "w.example".to_owned(), size, root };
+    let outside = [known(301, Some([0; 32]))];
+    let checked = Checks { outside: &outside, ..checks };
+    assert!(damage(&disk, &checked).contains("w.example knows 301 records, the log ends at 300"));
+    let outside = [known(7, Some([0; 32]))];
+    let checked = Checks { outside: &outside, ..checks };
+    assert!(damage(&disk, &checked).contains("another root than w.example says"));
+    assert_eq!(damage(&disk, &checks), "");
+    let unsigned = verify(&disk, None, Scope::Closed, &mut |_, _| ControlFlow::Continue(()));
+    assert_eq!(unsigned.unwrap().tree.n_signatures_unchecked, 1, "V2");
+}
+
+/// A proof out of the published folder verifies with the policy alone.
+#[test]
+fn a_record_is_proved_out_of_what_was_published() {
+    let (disk, policy) = published(700);
+    for entry in stored(&disk).iter().step_by(97) {
+        let hash = leaf_hash(&entry.leaf);
+        let extra = crate::Extra { leaf: entry.leaf.clone(), disclosure: None };
+        let proof = crate::prove_record(&disk, entry.index, &hash, Some(extra.encode())).unwrap();
+        let proof = crate::tlog::TlogProof::parse(proof.to_string().as_bytes()).unwrap();
+        let (note, checkpoint) = proof.verify(&hash).unwrap();
+        assert_eq!(checkpoint.size, 700);
+        assert!(policy.judge(&note).unwrap().is_good());
+        assert!(proof.verify(&leaf_hash(b"another")).is_err());
+    }
+    let beyond = crate::prove_record(&disk, 700, &[0; 32], None).unwrap_err();
+    assert!(matches!(beyond, crate::ProveError::NotPublished { index: 700, size: 700 }));
 }
