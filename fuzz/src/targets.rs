@@ -15,7 +15,9 @@ use bartizan_core::{
     Clock, ClockSource, Contract, Datatype, DecisionId, Entropy, EnvName, Predictor, Signature,
     Stamp, Tensor, TensorSpec, Values,
 };
-use bartizan_ledger::{Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal};
+use bartizan_ledger::{
+    FileKeys, Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal,
+};
 use bartizan_wire::{Limits, oip};
 
 /// A target: its name, which is its folder in the corpus, and what it does.
@@ -199,7 +201,8 @@ fn record(bytes: &[u8]) {
 /// A sealed payload that we did not seal.
 fn sealed(bytes: &[u8]) {
     let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
-    let keys = SealingKeys::open(disk, Arc::new(Fixed), 20_781).expect("keys can be made");
+    let wrap = Arc::new(FileKeys::new(Arc::clone(&disk), Arc::new(Fixed)));
+    let keys = SealingKeys::open(disk, wrap, Arc::new(Fixed), 20_781).expect("keys can be made");
     let outcome = keys.sealer().open(DecisionId::new(1, [0; 10]), bytes);
     assert!(outcome.is_err(), "bytes that nobody sealed were opened");
 }

@@ -45,7 +45,7 @@ const AREAS: &[Area] = &[
 /// None of its own: a step that cannot run counts as failed.
 pub fn run(deep: bool, report: &mut Report) -> io::Result<bool> {
     let shared = shared(report);
-    report.step("cargo test --workspace", || cargo_test(shared.as_deref()));
+    report.step("cargo test --workspace", || cargo_test(shared.as_deref(), deep));
     let crashes = if deep { CRASHES_DEEP } else { CRASHES };
     for area in AREAS.iter().filter(|area| deep || !area.deep) {
         report.step(area.step, || {
@@ -80,13 +80,17 @@ fn shared(report: &mut Report) -> Option<PathBuf> {
     }
 }
 
-fn cargo_test(shared: Option<&Path>) -> io::Result<Counts> {
+fn cargo_test(shared: Option<&Path>, deep: bool) -> io::Result<Counts> {
     let mut command = command::cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     match shared {
         Some(shared) => command.env(SHARED_VAR, shared),
         None => command.env_remove(SHARED_VAR),
     };
+    if deep {
+        // Tests with seeds run many more of them.
+        command.env("BARTIZAN_DEEP", "1");
+    }
     let mut counts = Counts::default();
     let success = command::watch(&mut command, |line| {
         if let Some(more) = cargo_counts(line) {

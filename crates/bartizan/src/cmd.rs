@@ -5,6 +5,8 @@ pub(crate) mod aks;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod erase;
+pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
@@ -112,6 +114,8 @@ pub(crate) fn world() -> World {
     World {
         clock_not_before: Arc::new(|wall_ns| Arc::new(OsClock::not_before(wall_ns))),
         entropy: Arc::new(OsEntropy),
+        // No other gate keeps anything by subject yet.
+        erasers: Vec::new(),
         scanner: Arc::new(crate::gate::in_process::InProcess),
     }
 }

@@ -11,6 +11,7 @@
 //! - K3: a temporary environment never listens beyond loopback.
 
 pub(crate) mod check;
+pub(crate) mod keys;
 pub(crate) mod read;
 pub(crate) mod schema;
 pub(crate) mod template;
@@ -51,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// The ledger: where and how decisions are recorded.
     pub(crate) ledger: Ledger,
+    /// The keys under which payloads are sealed.
+    pub(crate) keys: keys::Keys,
+    /// Erasing a person.
+    pub(crate) erasure: keys::Erasure,
     /// Bounds on models.
     pub(crate) models: Models,
     /// What is logged to standard error.

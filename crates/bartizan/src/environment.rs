@@ -144,7 +144,8 @@ impl Environment {
             return Err(MakeError::Volatile { root: root.to_owned(), kind });
         }
         let layout = Layout(root);
-        for folder in [layout.keys_dir(), layout.models_dir(), layout.store_dir()] {
+        let kek_dir = root.join(&plan.config.keys.kek_dir);
+        for folder in [layout.keys_dir(), layout.models_dir(), layout.store_dir(), kek_dir] {
             files::make_private_dir(&folder)?;
         }
         // Nothing in here belongs into a repository, least of all the keys.

@@ -11,6 +11,7 @@ mod config;
 mod environment;
 mod files;
 mod gate;
+mod kek;
 mod log;
 mod models;
 mod owner;
@@ -68,9 +69,14 @@ enum Command {
     /// Cosign the checkpoints of other people's logs, from a folder of its own
     #[command(subcommand)]
     Witness(cmd::witness::Args),
-    /// Check the ledger
+    /// Check the ledger, exchange its keys
     #[command(subcommand)]
     Ledger(cmd::ledger::Args),
+    /// Erase a person: destroy the keys under which everything about them is sealed
+    Erase(cmd::erase::Args),
+    /// Add, release and list legal holds, which forbid erasing
+    #[command(subcommand)]
+    Hold(cmd::hold::Args),
     /// Check a configuration, or print its schema
     #[command(subcommand)]
     Config(cmd::config::Args),
@@ -128,6 +134,8 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Witness(args) => cmd::witness::run(args, out),
         Command::Vet(args) => cmd::vet::run(args, &cli.place, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
+        Command::Erase(args) => cmd::erase::run(args, &cli.place, out),
+        Command::Hold(args) => cmd::hold::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),

@@ -8,6 +8,7 @@
 //! - O3: operations are performed one after another, so that the order of their records is the
 //!   order in which they went live.
 
+mod erasure;
 mod gates;
 pub(crate) mod keys;
 pub(crate) mod log_key;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_access::{KeyRing, Keys, KeysError};
-use bartizan_core::{Clock, Disk, Entropy, ModelName, ModelVersion, Principal};
+use bartizan_core::{Clock, Disk, Entropy, Erase, EraseError, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 use bartizan_ledger::{Appender, Publication, Receipt, Sealer, SealingKeysError};
 use tracing::info;
@@ -57,6 +58,8 @@ pub(crate) struct World {
     pub(crate) clock_not_before: ClockMaker,
     /// Randomness.
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Gates beside the ledger that keep something by subject.
+    pub(crate) erasers: Vec<Arc<dyn Erase>>,
     /// What judges models before they are loaded.
     pub(crate) scanner: Arc<dyn Scanner>,
 }
@@ -104,6 +107,12 @@ pub(crate) enum OperationError {
         bartizan_core::limits::FINDINGS_MAX
     )]
     GateRun,
+    /// The key store does not do it.
+    #[error(transparent)]
+    Sealing(#[from] SealingKeysError),
+    /// Another gate does not erase.
+    #[error("the erasure is not complete; repeat it once the cause is gone")]
+    Gate(#[from] EraseError),
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -152,9 +161,12 @@ impl OperationError {
                 | RepositoryError::Changed { .. },
             )
             | Self::Memory { .. } => Refused::Conflict,
+            Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::Unrecorded(_) => Refused::Unrecordable,
             Self::Keys(KeysError::Entropy)
             | Self::Repository(RepositoryError::File(_) | RepositoryError::Entry { .. })
+            | Self::Sealing(_)
+            | Self::Gate(_)
             | Self::Incomplete(_) => Refused::Failed,
         }
     }
@@ -191,7 +203,9 @@ impl Owner {
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
         repository.sweep(store.clock().now().raw_ns);
         let state = Mutex::new(State { keys, models: Models::new(), publish: None });
-        Ok(Self { environment, store, repository, world, state })
+        let owner = Self { environment, store, repository, world, state };
+        owner.resume_erasures();
+        Ok(owner)
     }
 
     /// The environment.
@@ -204,16 +218,13 @@ impl Owner {
         self.store.appender()
     }
 
-    /// Makes the sealing keys of today and tomorrow where they are missing, and publishes them.
+    /// Makes the sealing keys of today and tomorrow where they are missing.
     /// To be called every few minutes, from a thread that may block.
     ///
     /// # Errors
     /// [`SealingKeysError`]; sealing goes on with the keys there are, which a new day has not.
     pub(crate) fn maintain(&self) -> Result<(), SealingKeysError> {
-        if self.store.maintain()? {
-            self.publish(&self.state());
-        }
-        Ok(())
+        self.store.maintain()
     }
 
     /// The clock, which never reads less than the log's last record.
@@ -279,6 +290,11 @@ impl Owner {
             Operation::ModelUnload(model) => self.unload_model(caller, model),
             Operation::ModelList => self.list_models(),
             Operation::GateRun(run) => self.record_gate_run(caller, run),
+            Operation::Erase(erase) => self.erase(caller, erase),
+            Operation::HoldAdd(add) => self.add_hold(caller, add),
+            Operation::HoldRelease(release) => self.release_hold(caller, release),
+            Operation::HoldList => Ok(self.list_holds()),
+            Operation::KeysRotate(rotate) => self.rotate_keys(caller, rotate),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;
@@ -305,6 +321,12 @@ impl Owner {
     pub(crate) fn record(&self, caller: &Principal, act: &Act) -> Result<Receipt, OperationError> {
         let recorded = self.store.record(caller, act, &*self.world.entropy);
         recorded.map_err(OperationError::Unrecorded)
+    }
+
+    /// Puts on record what the owner does of itself.
+    fn record_own(&self, act: bartizan_ledger::Act<'_>) -> Result<Receipt, OperationError> {
+        let recorded = self.store.append(act, &*self.world.entropy);
+        recorded.map(|(_, receipt)| receipt).map_err(OperationError::Unrecorded)
     }
 
     /// Who this process is to the store: `local/<uid>`.

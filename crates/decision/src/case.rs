@@ -255,7 +255,9 @@ impl Case {
             output: self.outputs.as_ref().map(|outputs| commit_outputs(secret, outputs)),
             reply: Some(commit(secret, Commitment::Reply, reply)),
         };
-        let leaf = self.record(commitments, refusal).encode();
+        let (id, day) = (self.arrival.id(), self.arrival.at.day());
+        let key = self.snapshot.sealer().key(self.asserted.subject.as_deref(), day).ok()?;
+        let leaf = self.record(commitments, refusal, key.subject()).encode();
         let payload = Payload {
             secret,
             received: received.unwrap_or_default(),
@@ -267,9 +269,7 @@ impl Case {
             purpose: self.asserted.purpose.as_deref(),
             correlation_id: self.asserted.correlation_id.as_deref(),
         };
-        let (id, day) = (self.arrival.id(), self.arrival.at.day());
-        let nonce = self.arrival.chance.nonce;
-        let sealed = self.snapshot.sealer().seal(id, day, &payload, nonce).ok()?;
+        let sealed = key.seal(id, &payload, self.arrival.chance.nonce).ok()?;
         Entry::new(leaf, sealed, EntryClass::Decision).ok()
     }
 
@@ -282,7 +282,12 @@ impl Case {
         }
     }
 
-    fn record(&self, commitments: Commitments, refusal: Option<&Refusal>) -> Record<'_> {
+    fn record(
+        &self,
+        commitments: Commitments,
+        refusal: Option<&Refusal>,
+        subject: Option<Pseudonym>,
+    ) -> Record<'_> {
         let site = self.snapshot.site();
         let at = self.arrival.at;
         let principal = self.credential.principal();
@@ -294,7 +299,7 @@ impl Case {
             principal: Some(principal.pseudonym),
             proof: Some(principal.proof.describe().into()),
             purpose: self.permit.as_ref().and_then(Permit::purpose).map(Into::into),
-            subject: pseudonym(PseudonymKind::Subject, &self.asserted.subject),
+            subject,
             end_user: pseudonym(PseudonymKind::EndUser, &self.asserted.end_user),
             correlation: pseudonym(PseudonymKind::CorrelationId, &self.asserted.correlation_id),
             listener: self.arrival.listener.into(),

@@ -10,7 +10,7 @@ use bartizan_core::{
     Clock, Contract, Datatype, Digest, Entropy, ModelName, ModelVersion, PredictError, Predictor,
     Recipe, Signature, Tensor, TensorSpec, Values,
 };
-use bartizan_ledger::{MemDisk, SealingKeys};
+use bartizan_ledger::{FileKeys, MemDisk, SealingKeys};
 
 use crate::model::{Model, ModelTerms};
 use crate::snapshot::{Site, Snapshot};
@@ -132,7 +132,9 @@ impl Rig {
         let mut keys = Keys::new(environment, MacKey::random(&*entropy));
         let new = NewKey { principal: "tester".parse()?, scopes, ttl_s: 3_600 };
         let key = keys.issue(&new, now.unix_s(), &*entropy)?.reveal().to_string();
-        let sealing = SealingKeys::open(Arc::new(MemDisk::new()), entropy, now.day())?;
+        let wrap = FileKeys::new(Arc::new(MemDisk::new()), entropy.clone());
+        let disk = Arc::new(MemDisk::new());
+        let sealing = SealingKeys::open(disk, Arc::new(wrap), entropy, now.day())?;
         let contract = Contract::new(Contract::infer(puppet.signature()), b"inferred")?;
         let name: ModelName = "puppet".parse()?;
         let version = ModelVersion::FIRST;

@@ -21,8 +21,8 @@ use bartizan_core::tensor::{Tensor, Values};
 use bartizan_core::{Digest, entropy};
 use bartizan_ledger::{
     Appender, Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry,
-    EntryClass, FileDisk, Log, LogConfig, MemDisk, ModelRef, Payload, Record, RecordSecret, Sealer,
-    SealingKeys, commit, commit_outputs, commit_tensors,
+    EntryClass, FileDisk, FileKeys, Log, LogConfig, MemDisk, ModelRef, Payload, Record,
+    RecordSecret, Sealer, SealingKeys, commit, commit_outputs, commit_tensors,
 };
 
 const N: u32 = 50_000;
@@ -132,7 +132,7 @@ fn seal(sealer: &Sealer, id: DecisionId, day: u32, secret: &RecordSecret, r: &Re
         purpose: None,
         correlation_id: None,
     };
-    sealer.seal(id, day, &payload, [5; 12]).unwrap()
+    sealer.key(payload.subject, day).unwrap().seal(id, &payload, [5; 12]).unwrap()
 }
 
 /// Best of 5 rounds, in nanoseconds a call.
@@ -214,7 +214,9 @@ fn main() {
     let (request, clock) = (request(), SystemClock(Instant::now()));
     let entropy = Arc::new(Counter(AtomicU64::new(1)));
     let day = clock.now().day();
-    let keys = SealingKeys::open(Arc::new(MemDisk::new()), entropy.clone(), day).unwrap();
+    let wrap = Arc::new(FileKeys::new(Arc::new(MemDisk::new()), entropy.clone()));
+    let disk = Arc::new(MemDisk::new());
+    let keys = SealingKeys::open(disk, wrap, entropy.clone(), day).unwrap();
     let sealer = keys.sealer();
     let secret = RecordSecret::random(&*entropy);
     let id = DecisionId::new(clock.now().wall_ns, entropy::random(&*entropy));

@@ -5,6 +5,7 @@
 //! durable with one sync and answers with a [`Receipt`]. [`Reader`] and [`verify`](verify()) look
 //! at a log from outside. No socket, no clock of its own, no chance of its own.
 
+mod backup;
 mod cbor;
 mod commit;
 #[cfg(any(test, feature = "testing"))]
@@ -12,6 +13,7 @@ mod conformance;
 mod disclose;
 mod disk;
 mod entry;
+mod erased;
 mod files;
 mod log;
 mod memory;
@@ -31,8 +33,10 @@ pub mod tlog;
 mod verify;
 pub mod wal;
 pub mod witness;
+mod wrap;
 mod writer;
 
+pub use backup::{CopiedFile, CopyError, copy_log};
 pub use commit::{
     CellProof, Commitment, SALT_BYTES, cell_commitment, commit, commit_outputs, commit_tensors,
     row_cells, row_commitment, row_of_cells,
@@ -42,6 +46,7 @@ pub use conformance::{Nonconformance, check_disk};
 pub use disclose::{Disclosure, DisclosureError, Extra};
 pub use disk::{FileDisk, LockError, StoreLock};
 pub use entry::{Entry, EntryClass, EntryTooLarge, SEALED_BYTES_MAX};
+pub use erased::Erasures;
 pub use log::{
     Log, LogConfig, ORIGIN_BYTES_MAX, OpenError, Recovery, RunningLog, SCAN_BYTES_DEFAULT,
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
@@ -58,18 +63,24 @@ pub use queue::{AppendError, Appender, Done, LATER_RECORDS_MAX};
 pub use read::{Entries, ReadError, Reader, StoredEntry};
 pub use receipt::{Receipt, ReceiptError, leaf_hash};
 pub use record::{
-    Act, ActKind, Body, Commitments, Decision, DecodeError, Digests, Durations, EngineRef,
-    FindingList, ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
-    Text, TraceContext, Upstream,
+    ACT_KEYS_MAX, Act, ActKind, Body, Commitments, Decision, DecodeError, Digests, Durations,
+    EngineRef, FindingList, ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX,
+    TEXT_BYTES_MAX, Tally, Text, TraceContext, Upstream,
 };
 pub use seal::{
-    OpenedPayload, Payload, PseudonymKind, SealError, Sealer, SealingKeys, SealingKeysError,
+    Adopted, Destroyed, ErasureId, ErasurePlan, Hold, HoldId, KeysFormat, OpenErasure,
+    OpenedPayload, Payload, PseudonymKind, SealError, SealKey, Sealer, SealingKeys,
+    SealingKeysError, adopt_keys, downgrade_keys, keys_format, upgrade_keys,
 };
 pub use secret::RecordSecret;
 pub use space::Preparer;
 pub use verify::{
     Checks, Damage, DamageKind, Scope, TensorsOf, TreeReport, VerifyReport, verify, verify_with,
 };
+pub use wrap::{FileKeys, KekId, KeyWrap, Reach, WRAPPED_BYTES_MAX, WrapError};
+#[cfg(any(test, feature = "testing"))]
+pub use wrap::{WrapNonconformance, check_key_wrap};
+pub use writer::BeforeWrite;
 #[cfg(any(test, feature = "testing"))]
 pub use writer::Mutant;
 pub use writer::Writer;

@@ -15,7 +15,7 @@ use crate::queue::{AppendError, Appender, QueueBounds, Shared};
 use crate::receipt::Receipt;
 use crate::space::{Preparer, SEGMENT_BYTES_MIN, Shares, Space, Spares};
 use crate::wal::{FrameFault, HeaderFault};
-use crate::writer::Writer;
+use crate::writer::{BeforeWrite, Writer};
 
 /// Longest name of a log, in bytes.
 pub const ORIGIN_BYTES_MAX: usize = 128;
@@ -268,6 +268,12 @@ impl Log {
         self.appender.append(entry, Box::new(done))?;
         self.writer.step();
         told.try_recv().unwrap_or(Err(AppendError::Fenced))
+    }
+
+    /// Has `before_write` called before each group is written, on the writer's thread: what the
+    /// group's records need to be durable first. Its error ends the log.
+    pub fn set_before_write(&mut self, before_write: BeforeWrite) {
+        self.writer.before_write = Some(before_write);
     }
 
     /// The parts, for a caller that brings its own threads or steps.

@@ -31,6 +31,9 @@ pub const TEXT_BYTES_MAX: usize = 256;
 /// Most samples that a tally keeps.
 pub const SAMPLES_MAX: usize = 8;
 
+/// Most keys that one act lists: a subject's of 85 years, 16 KiB.
+pub const ACT_KEYS_MAX: usize = 1_024;
+
 /// A text of a record: borrowed while it is written or read, owned where it must last.
 pub type Text<'a> = Cow<'a, str>;
 
@@ -329,6 +332,30 @@ act_kinds! {
     GateRun 15 "gate-run",
     /// A model's file was scanned before it was to be loaded.
     ModelScanned 16 "model-scanned",
+    /// Keys of a subject are about to be destroyed: `resource` names the erasure, `keys` lists them.
+    ErasureBegun 30 "erasure-begun",
+    /// They were: whoever holds every byte ever written opens nothing that lies under them.
+    Erased 31 "erased",
+    /// A hold forbids an erasure: it waits for the hold's release.
+    ErasureWaiting 32 "erasure-waiting",
+    /// A legal hold was added.
+    HoldAdded 33 "hold-added",
+    /// A legal hold was released.
+    HoldReleased 34 "hold-released",
+    /// All keys were wrapped anew under a fresh key-encryption key.
+    KekRotated 35 "kek-rotated",
+    /// The key behind pseudonyms was exchanged.
+    PepperRotated 36 "pepper-rotated",
+    /// The log's own key was exchanged.
+    LogKeyRotated 37 "log-key-rotated",
+    /// A backup was made: it holds the log up to this record.
+    BackedUp 38 "backed-up",
+    /// The store was restored from a backup.
+    Restored 39 "restored",
+    /// Records that were too old were removed, or their keys destroyed.
+    Pruned 40 "pruned",
+    /// The store's formats were brought up to this release's.
+    StoreUpgraded 41 "store-upgraded",
 }
 
 /// How an act ended.
@@ -383,6 +410,9 @@ pub struct Act<'a> {
     pub to_ns: Option<u64>,
     /// What a gate found.
     pub findings: FindingList<'a>,
+    /// Keys of subjects that it is about, by what their records call the subject; at most
+    /// [`ACT_KEYS_MAX`].
+    pub keys: Vec<Pseudonym>,
 }
 
 impl Act<'_> {
@@ -401,6 +431,7 @@ impl Act<'_> {
             bytes: None,
             from_ns: None,
             to_ns: None,
+            keys: Vec::new(),
             findings: FindingList::default(),
         }
     }

@@ -15,6 +15,7 @@ use bartizan_core::disk::Disk;
 use bartizan_core::tensor::Tensor;
 
 use crate::commit::{Commitment, commit, commit_outputs, commit_tensors};
+use crate::erased::Erasures;
 use crate::publish::{Outside, TLOG_DIR};
 use crate::read::{ReadError, read_header};
 use crate::read_cbor::DecodeError;
@@ -98,8 +99,10 @@ pub struct VerifyReport {
     pub torn_tail: Option<Damage>,
     /// Sealed payloads that opened and agree with their record.
     pub n_opened: u64,
-    /// Sealed payloads whose day's key is not there: erased, or not at hand.
+    /// Sealed payloads whose key is not there, and no record of this log says why.
     pub n_without_key: u64,
+    /// Sealed payloads whose key is not there, and a record of this log says that it was erased.
+    pub n_erased: u64,
     /// Sealed payloads that were not tried, no keys being given.
     pub n_not_tried: u64,
     /// Records whose commitment to the input tensors was made again.
@@ -197,6 +200,8 @@ pub fn verify_with(
         }
     }
     run.report.chain = run.chain;
+    run.report.n_erased = run.erasures.n_explained();
+    run.report.n_without_key -= run.report.n_erased;
     // What is damaged in the log itself comes first; the rest is compared as far as that was read.
     if let Some(audit) = run.audit {
         let damage = if is_whole {
@@ -226,6 +231,7 @@ struct Run<'d> {
     opened_ns: u64,
     total_bytes: u64,
     told_bytes: u64,
+    erasures: Erasures,
 }
 
 /// Bytes between two calls of `progress`.
@@ -270,6 +276,7 @@ impl<'d> Run<'d> {
             opened_ns: 0,
             total_bytes,
             told_bytes: 0,
+            erasures: Erasures::default(),
         })
     }
 
@@ -423,6 +430,9 @@ impl<'d> Run<'d> {
     /// The record of a frame, and what is sealed beside it.
     fn entry(&mut self, frame: &Frame<'_>) -> Result<(), DamageKind> {
         let record = Record::decode(frame.leaf).map_err(DamageKind::Record)?;
+        if let Body::Act(act) = &record.body {
+            self.erasures.note(act);
+        }
         if frame.sealed.is_empty() {
             return Ok(());
         }
@@ -432,8 +442,11 @@ impl<'d> Run<'d> {
         };
         let payload = match sealer.open(record.id, frame.sealed) {
             Ok(payload) => payload,
-            Err(SealError::NoKey { .. }) => {
+            Err(error @ (SealError::NoKey { .. } | SealError::NoSubjectKey { .. })) => {
                 self.report.n_without_key += 1;
+                if let SealError::NoSubjectKey { subject, .. } = error {
+                    self.erasures.missing(subject);
+                }
                 return Ok(());
             }
             Err(error) => return Err(DamageKind::Sealed(error)),

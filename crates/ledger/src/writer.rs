@@ -41,6 +41,9 @@ pub enum Mutant {
     AckBeforeSync,
 }
 
+/// Called before a group is written; an error ends the log.
+pub type BeforeWrite = Box<dyn FnMut() -> io::Result<()> + Send>;
+
 /// Where the log ends.
 pub(crate) struct End {
     pub(crate) file: Box<dyn DiskFile>,
@@ -64,6 +67,8 @@ pub struct Writer {
     pub(crate) spares: Arc<Spares>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) preparer: Option<std::thread::Thread>,
+    /// What must be durable before any record of a group is: keys that it was sealed under.
+    pub(crate) before_write: Option<BeforeWrite>,
     end: End,
     waiting: Vec<Pending>,
     group: Vec<u8>,
@@ -102,6 +107,7 @@ impl Writer {
             spares,
             clock,
             preparer: None,
+            before_write: None,
             end,
             waiting: Vec::new(),
             group: Vec::new(),
@@ -249,6 +255,9 @@ impl Writer {
     }
 
     fn write_and_sync(&mut self) -> io::Result<()> {
+        if let Some(before_write) = &mut self.before_write {
+            before_write()?;
+        }
         self.end.file.write_at(&self.group, self.end.at)?;
         #[cfg(any(test, feature = "testing"))]
         self.shared.set_written(self.end.index);

@@ -122,9 +122,18 @@ pub(crate) struct State {
     pub(crate) epoch: u64,
     n_crashes: u64,
     kind: DiskKind,
+    /// Every write there ever was, where that is remembered.
+    history: Option<Vec<Vec<u8>>>,
 }
 
 impl State {
+    /// Keeps what is about to be written.
+    pub(crate) fn remember(&mut self, bytes: &[u8]) {
+        if let Some(history) = &mut self.history {
+            history.push(bytes.to_vec());
+        }
+    }
+
     /// The fault whose turn it is at this operation, if any.
     pub(crate) fn fault(&mut self, operation: Operation) -> Option<Fault> {
         let mut due = None;
@@ -184,6 +193,7 @@ impl SimDisk {
             epoch: 0,
             n_crashes: 0,
             kind: DiskKind::Durable,
+            history: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -249,6 +259,21 @@ impl SimDisk {
         let state = self.locked();
         let inode = state.names.get(name).copied().ok_or_else(absent)?;
         Ok(state.inodes[inode].bytes())
+    }
+
+    /// Keeps every byte that is written from now on, as a disk that moves its blocks does.
+    pub fn remember_writes(&self) {
+        self.locked().history.get_or_insert_default();
+    }
+
+    /// Every write since [`SimDisk::remember_writes`], oldest first, whatever became of it.
+    pub fn history(&self) -> Vec<Vec<u8>> {
+        self.locked().history.clone().unwrap_or_default()
+    }
+
+    /// Names of all files, as a reader sees them now.
+    pub fn names(&self) -> Vec<String> {
+        self.locked().names.keys().cloned().collect()
     }
 
     /// Puts a durable file in place of whatever has that name.

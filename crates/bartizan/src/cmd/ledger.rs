@@ -3,6 +3,7 @@
 mod check;
 mod inputs;
 mod prove;
+mod rotate;
 mod verify;
 
 use std::io;
@@ -16,6 +17,7 @@ use crate::config::FILE_NAME;
 use crate::environment::Environment;
 use crate::files;
 use crate::owner::log_key;
+use crate::owner::operation::KeysRotation;
 
 /// Longest policy file, in bytes.
 const POLICY_BYTES_MAX: u64 = 1 << 20;
@@ -60,6 +62,15 @@ pub(crate) enum Args {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Exchange a key while requests go on; the old one is destroyed
+    Rotate {
+        /// Which key
+        #[arg(value_enum)]
+        what: KeysRotation,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "rotation")]
+        reason: String,
+    },
     /// Print the policy that trusts this environment's log: what others need to check its proofs
     Policy,
 }
@@ -81,6 +92,7 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         Args::Check { what, policy, format } => {
             check::run(what, policy.as_deref(), *format, place, out)
         }
+        Args::Rotate { what, reason } => rotate::run(*what, reason, place, out),
         Args::Policy => {
             let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
             let keys = log_key::public(&environment).map_err(Failure::unknown)?;

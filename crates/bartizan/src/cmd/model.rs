@@ -181,6 +181,7 @@ fn change(place: &Place, operation: Operation, done: &str) -> Outcome {
         Performed::Key(_)
         | Performed::Keys { .. }
         | Performed::Models { .. }
+        | Performed::Kept(_)
         | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(unexpected()),
     }
@@ -283,6 +284,7 @@ pub(crate) fn add(
             Performed::Key(_)
             | Performed::Keys { .. }
             | Performed::Models { .. }
+            | Performed::Kept(_)
             | Performed::Recorded { .. }
             | Performed::Done { .. },
         ) => Err(unexpected()),

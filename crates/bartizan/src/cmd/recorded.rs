@@ -53,6 +53,7 @@ pub(crate) fn run(place: &Place, run: &GateRun) -> Result<String, Failure> {
         | Performed::Keys { .. }
         | Performed::Model(_)
         | Performed::Models { .. }
+        | Performed::Kept(_)
         | Performed::Done { .. } => Err(Failure::unknown(
             "the store's owner answered another question; is it of another release?",
         )),

@@ -231,6 +231,7 @@ pub(crate) fn issue(
         Performed::Keys { .. }
         | Performed::Model(_)
         | Performed::Models { .. }
+        | Performed::Kept(_)
         | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(Failure::unknown("the owner made no key")),
     }

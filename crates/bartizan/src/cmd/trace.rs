@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 
 use bartizan_access::Keys;
-use bartizan_core::{DecisionId, Digest};
+use bartizan_core::{DecisionId, Digest, Pseudonym};
 use bartizan_ledger::{
-    Body, Commitment, Commitments, FileDisk, OpenedPayload, Reader, Record, SealingKeys,
+    Body, Commitment, Commitments, Erasures, FileDisk, OpenedPayload, Reader, Record, SealError,
     StoredEntry, commit, commit_outputs,
 };
 use serde_json::{Value, json};
@@ -39,8 +39,13 @@ pub(crate) struct Args {
     pub(crate) format: Format,
 }
 
-/// What was opened, and under which record.
-struct Evidence {
+/// What opening came to, and under which record.
+enum Evidence {
+    Opened(Box<Opened>),
+    Erased { receipt: String },
+}
+
+struct Opened {
     payload: OpenedPayload,
     receipt: String,
     agrees: bool,
@@ -68,7 +73,7 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         }
     }
     Ok(match evidence {
-        Some(Evidence { agrees: false, .. }) => Answer::No,
+        Some(Evidence::Opened(opened)) if !opened.agrees => Answer::No,
         Some(_) | None => Answer::Yes,
     })
 }
@@ -83,13 +88,16 @@ pub(super) fn find(environment: &Environment, id: DecisionId) -> Result<StoredEn
             "this ledger is in memory (`ledger.disk`), where only its own process sees it",
         ));
     }
-    let path = environment.store_dir();
-    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
-    let reader = Reader::open(Arc::new(disk)).map_err(Failure::unknown)?;
-    let found = reader.find(id).map_err(Failure::unknown)?;
+    let found = reader(environment)?.find(id).map_err(Failure::unknown)?;
     found.ok_or_else(|| {
         Failure::no(format!("there is no record {id} in this ledger; is it another environment's?"))
     })
+}
+
+fn reader(environment: &Environment) -> Result<Reader, Failure> {
+    let path = environment.store_dir();
+    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
+    Reader::open(Arc::new(disk)).map_err(Failure::unknown)
 }
 
 /// Records that the payload is opened, then opens it.
@@ -104,15 +112,32 @@ fn open(
     let Performed::Done { receipt } = performed else {
         return Err(Failure::unknown("the store's owner answered another question"));
     };
-    let path = environment.keys_dir();
-    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
-    let sealer = SealingKeys::read(&disk).map_err(Failure::unknown)?;
-    let payload = sealer.open(decoded.id, &stored.sealed).map_err(Failure::no)?;
+    let sealer = crate::kek::read_sealer(environment).map_err(Failure::unknown)?;
+    let payload = match sealer.open(decoded.id, &stored.sealed) {
+        Ok(payload) => payload,
+        Err(SealError::NoSubjectKey { subject, .. }) if is_erased(environment, subject)? => {
+            return Ok(Evidence::Erased { receipt });
+        }
+        Err(error) => return Err(Failure::no(error)),
+    };
     let agrees = match &decoded.body {
         Body::Decision(decision) => agrees(&decision.commitments, &payload),
         Body::Tally(_) | Body::Act(_) => true,
     };
-    Ok(Evidence { payload, receipt, agrees })
+    Ok(Evidence::Opened(Box::new(Opened { payload, receipt, agrees })))
+}
+
+/// Whether a record of the log says that the key of `subject` was destroyed. Reads the whole log.
+fn is_erased(environment: &Environment, subject: Pseudonym) -> Result<bool, Failure> {
+    let reader = reader(environment)?;
+    let mut erasures = Erasures::default();
+    for entry in reader.entries() {
+        let entry = entry.map_err(Failure::unknown)?;
+        if let Body::Act(act) = Record::decode(&entry.leaf).map_err(Failure::unknown)?.body {
+            erasures.note(&act);
+        }
+    }
+    Ok(erasures.has(subject))
 }
 
 /// Whether what was opened is what the record commits to.
@@ -145,11 +170,17 @@ fn show(
     writeln!(out, "  leaf         {}", Digest(stored.receipt().leaf_hash).hex())?;
     writeln!(out, "  place        {}, byte {}", stored.segment, stored.offset)?;
     writeln!(out, "  unanchored   nothing outside this store vouches for it yet")?;
-    let Some(Evidence { payload, receipt, agrees }) = evidence else {
-        if !stored.sealed.is_empty() {
-            writeln!(out, "Sealed: {} bytes", stored.sealed.len())?;
+    let Opened { payload, receipt, agrees } = match evidence {
+        Some(Evidence::Opened(opened)) => &**opened,
+        Some(Evidence::Erased { receipt }) => {
+            return writeln!(
+                out,
+                "Erased: the key of its {} sealed bytes was destroyed (asked on record: {receipt})",
+                stored.sealed.len()
+            );
         }
-        return Ok(());
+        None if stored.sealed.is_empty() => return Ok(()),
+        None => return writeln!(out, "Sealed: {} bytes", stored.sealed.len()),
     };
     writeln!(out, "Opened (on record: {receipt})")?;
     for (name, text) in [
@@ -214,7 +245,11 @@ fn as_json(stored: &StoredEntry, decoded: &Record<'_>, evidence: Option<&Evidenc
         "unanchored": true,
         "sealed_bytes": stored.sealed.len(),
     });
-    if let Some(Evidence { payload, receipt, agrees }) = evidence {
+    if let Some(Evidence::Erased { receipt }) = evidence {
+        shown["erased"] = json!({ "receipt": receipt });
+    }
+    if let Some(Evidence::Opened(opened)) = evidence {
+        let Opened { payload, receipt, agrees } = &**opened;
         shown["opened"] = json!({
             "receipt": receipt,
             "agrees_with_record": agrees,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bartizan_access::{KeyId, Scopes};
-use bartizan_core::limits::FINDINGS_MAX;
+use bartizan_core::limits::{self, FINDINGS_MAX};
 use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName, Severity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,16 @@ pub(crate) enum Operation {
     ModelList,
     /// Note that somebody opens the sealed part of a record.
     EvidenceOpen(EvidenceOpen),
+    /// Destroy the keys of a subject.
+    Erase(Erase),
+    /// Forbid erasures.
+    HoldAdd(HoldAdd),
+    /// Allow them again, and carry out those that waited.
+    HoldRelease(HoldRelease),
+    /// Say what holds there are, and what waits.
+    HoldList,
+    /// Exchange a key of the ledger.
+    KeysRotate(KeysRotate),
     /// Note that a gate's command was run, and what it concluded.
     GateRun(GateRun),
 }
@@ -226,6 +236,133 @@ mod severity {
     }
 }
 
+/// See [`Operation::Erase`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Erase {
+    /// Who, as `bartizan-subject` names it in requests.
+    #[serde(deserialize_with = "person")]
+    pub(crate) subject: String,
+    /// Why, for the record; never a person's name.
+    #[serde(deserialize_with = "reason")]
+    pub(crate) reason: String,
+}
+
+impl std::fmt::Debug for Erase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Erase [redacted]")
+    }
+}
+
+/// See [`Operation::HoldAdd`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldAdd {
+    /// Whom it is about; absent: everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "opt_person")]
+    pub(crate) subject: Option<String>,
+    /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
+    pub(crate) reason: String,
+}
+
+impl std::fmt::Debug for HoldAdd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HoldAdd [redacted]")
+    }
+}
+
+/// See [`Operation::HoldRelease`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldRelease {
+    /// Which.
+    pub(crate) hold: Hex16,
+    /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
+    pub(crate) reason: String,
+}
+
+/// Which key is exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeysRotation {
+    /// The key-encryption key: all keys are wrapped anew
+    Kek,
+    /// The key behind pseudonyms: old ones are unlinked, new ones differ
+    Pepper,
+}
+
+/// See [`Operation::KeysRotate`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysRotate {
+    /// Which.
+    pub(crate) what: KeysRotation,
+    /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
+    pub(crate) reason: String,
+}
+
+/// 16 bytes as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hex16(pub(crate) [u8; 16]);
+
+impl std::str::FromStr for Hex16 {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "an id is 32 hexadecimal digits, as it was given when it was made";
+        let mut bytes = [0; 16];
+        if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(WRONG);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| WRONG)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Hex16 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&bartizan_core::digest::hex(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex16 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text of 1 to `bytes_max` bytes.
+fn bounded<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    what: &str,
+    bytes_max: usize,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if (1..=bytes_max).contains(&text.len()) {
+        return Ok(text);
+    }
+    let len = text.len();
+    Err(serde::de::Error::custom(format!("{what} has 1 to {bytes_max} bytes, this has {len}")))
+}
+
+fn person<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    bounded(deserializer, "a subject", limits::ASSERTED_BYTES_MAX)
+}
+
+fn opt_person<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    person(d).map(Some)
+}
+
+fn reason<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    bounded(deserializer, "a reason", bartizan_ledger::TEXT_BYTES_MAX)
+}
+
 /// A decision id as its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DecisionText(pub(crate) DecisionId);
@@ -273,6 +410,11 @@ impl Operation {
         "model-unload",
         "model-list",
         "evidence-open",
+        "erase",
+        "hold-add",
+        "hold-release",
+        "hold-list",
+        "keys-rotate",
         "gate-run",
     ];
 
@@ -289,6 +431,11 @@ impl Operation {
             Self::ModelUnload(_) => "model-unload",
             Self::ModelList => "model-list",
             Self::EvidenceOpen(_) => "evidence-open",
+            Self::Erase(_) => "erase",
+            Self::HoldAdd(_) => "hold-add",
+            Self::HoldRelease(_) => "hold-release",
+            Self::HoldList => "hold-list",
+            Self::KeysRotate(_) => "keys-rotate",
             Self::GateRun(_) => "gate-run",
         }
     }
@@ -308,7 +455,11 @@ impl Operation {
             }
             Self::EvidenceOpen(open) => serde_json::to_vec(open),
             Self::GateRun(run) => serde_json::to_vec(run),
-            Self::KeyList | Self::ModelList => Ok(b"{}".to_vec()),
+            Self::Erase(erase) => serde_json::to_vec(erase),
+            Self::HoldAdd(add) => serde_json::to_vec(add),
+            Self::HoldRelease(release) => serde_json::to_vec(release),
+            Self::KeysRotate(rotate) => serde_json::to_vec(rotate),
+            Self::KeyList | Self::ModelList | Self::HoldList => Ok(b"{}".to_vec()),
         }
     }
 
@@ -331,6 +482,11 @@ impl Operation {
             "model-unload" => read(body).map(Self::ModelUnload),
             "model-list" => read::<Empty>(body).map(|Empty {}| Self::ModelList),
             "evidence-open" => read(body).map(Self::EvidenceOpen),
+            "erase" => read(body).map(Self::Erase),
+            "hold-add" => read(body).map(Self::HoldAdd),
+            "hold-release" => read(body).map(Self::HoldRelease),
+            "hold-list" => read::<Empty>(body).map(|Empty {}| Self::HoldList),
+            "keys-rotate" => read(body).map(Self::KeysRotate),
             "gate-run" => read(body).map(Self::GateRun),
             _ => Err(ParseError::Unknown),
         }
@@ -370,6 +526,8 @@ pub(crate) enum Outcome {
         /// Where it stands: the receipt's text.
         recorded: String,
     },
+    /// Erasures, holds and keys of the ledger.
+    Kept(Kept),
     /// Something was done that has no more to say.
     Done {
         /// Where the record of the act stands: the receipt's text.
@@ -396,6 +554,65 @@ impl std::fmt::Debug for NewKeyText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NewKeyText({}, [redacted])", self.id)
     }
+}
+
+/// What came of an operation on erasures, holds and keys of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Kept {
+    /// A subject was erased, or is to be.
+    Erasure(ErasureRow),
+    /// A hold was added or released.
+    Hold {
+        /// Its id.
+        hold: String,
+        /// Where that stands, and then every erasure that it let go.
+        receipts: Vec<String>,
+    },
+    /// Holds there are.
+    Holds {
+        /// All of them, by id.
+        holds: Vec<HoldRow>,
+        /// Erasures that wait.
+        waiting: Vec<String>,
+    },
+    /// A key was exchanged.
+    Rotated {
+        /// How often all keys were wrapped anew.
+        generation: u64,
+        /// What the operator must know.
+        caveats: Vec<String>,
+        /// Where the record of the act stands.
+        receipt: String,
+    },
+}
+
+/// An erasure and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ErasureRow {
+    /// Its id.
+    pub(crate) erasure: String,
+    /// `erased`, or `waiting` for a hold.
+    pub(crate) state: String,
+    /// Keys that were destroyed, or would be: at most one a month.
+    pub(crate) n_keys: u64,
+    /// Holds that forbid it.
+    pub(crate) held_by: Vec<String>,
+    /// What the operator must know.
+    pub(crate) caveats: Vec<String>,
+    /// Where the record of it stands.
+    pub(crate) receipt: String,
+}
+
+/// One hold in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HoldRow {
+    /// Its id.
+    pub(crate) hold: String,
+    /// `everything` or `a subject`: it knows no name.
+    pub(crate) of: String,
+    /// Since when, in seconds since the Unix epoch.
+    pub(crate) since_s: u64,
 }
 
 /// One key in a list.
@@ -472,6 +689,11 @@ mod tests {
             Operation::ModelUnload(model),
             Operation::ModelList,
             Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) }),
+            Operation::Erase(Erase { subject: "patient 17".into(), reason: "art 17".into() }),
+            Operation::HoldAdd(HoldAdd { subject: None, reason: "case 4".into() }),
+            Operation::HoldRelease(HoldRelease { hold: Hex16([7; 16]), reason: "over".into() }),
+            Operation::HoldList,
+            Operation::KeysRotate(KeysRotate { what: KeysRotation::Kek, reason: "yearly".into() }),
             Operation::GateRun(GateRun {
                 gate: Gate::Scan,
                 outcome: GateOutcome::Failed,
@@ -516,6 +738,10 @@ mod tests {
             ("key-revoke", "{\"id\":\"abcdefGH0123\",\"more\":1}"),
             ("model-load", "{\"name\":\"../a\",\"version\":1}"),
             ("model-load", "{\"name\":\"a\",\"version\":0}"),
+            ("erase", "{\"subject\":\"\",\"reason\":\"x\"}"),
+            ("erase", "{\"subject\":\"x\",\"reason\":\"\"}"),
+            ("hold-release", "{\"hold\":\"+0000000000000000000000000000000\",\"reason\":\"x\"}"),
+            ("keys-rotate", "{\"what\":\"all\",\"reason\":\"x\"}"),
         ] {
             assert!(Operation::parse(name, body.as_bytes()).is_err(), "accepted {name} {body:?}");
         }

@@ -52,6 +52,12 @@ pub(crate) enum ReachError {
 }
 
 impl ReachError {
+    /// The owner answered something that was not asked.
+    pub(crate) fn other_question() -> Self {
+        let source = serde::de::Error::custom("it answers another question");
+        Self::Foreign { status: 200, source }
+    }
+
     /// What the command concludes from it.
     pub(crate) fn answer(&self) -> Answer {
         let kind = match self {

@@ -124,6 +124,8 @@ pub(crate) enum Act {
         /// Its id.
         id: KeyId,
     },
+    /// Keys, holds, erasures, backups: as the ledger records it.
+    Kept(Box<RecordedAct<'static>>),
     /// A model was added.
     ModelAdded(Shelved),
     /// A model was removed.
@@ -175,6 +177,7 @@ impl Act {
                 act
             }
             Self::KeyRevoked { id } => of_key(ActKind::KeyRevoked, id),
+            Self::Kept(act) => (**act).clone(),
             Self::ModelAdded(shelved) => of_model(ActKind::ModelAdded, shelved),
             Self::ModelRemoved(shelved) => of_model(ActKind::ModelRemoved, shelved),
             Self::ModelLoaded(shelved) => of_model(ActKind::ModelLoaded, shelved),
@@ -274,13 +277,16 @@ impl Store {
             ..LogConfig::new(environment.origin())
         };
         let opened = Log::open(disk.clone(), &config, (world.clock_not_before)(0));
-        let (log, recovery) =
+        let (mut log, recovery) =
             opened.map_err(|source| StoreError::Log { path: path.clone(), source })?;
         // From here on no stamp is older than the log's last record.
         let clock = (world.clock_not_before)(recovery.last_wall_ns.unwrap_or(0));
         let sealing = sealing_keys(environment, world, clock.now().day())?;
         let names = &environment.config().environment;
         let publisher = publisher(environment, world, &log, &path)?;
+        // A subject's first key is durable before the record that needs it.
+        let flushed = sealing.clone();
+        log.set_before_write(Box::new(move || flushed.flush()));
         let log = log.start().map_err(StoreError::Threads)?;
         let store = Self {
             appender: log.appender(),
@@ -343,14 +349,17 @@ impl Store {
         self.sealing.sealer()
     }
 
-    /// Makes the sealing keys of today and tomorrow where they are missing; says whether it did.
+    /// The keys behind it.
+    pub(crate) fn sealing(&self) -> &SealingKeys {
+        &self.sealing
+    }
+
+    /// Makes the sealing keys of today and tomorrow where they are missing.
     ///
     /// # Errors
     /// [`SealingKeysError`]; sealing goes on with the keys there are.
-    pub(crate) fn maintain(&self) -> Result<bool, SealingKeysError> {
-        let before = self.sealer();
-        self.sealing.maintain(self.clock.now().day())?;
-        Ok(!Arc::ptr_eq(&before, &self.sealer()))
+    pub(crate) fn maintain(&self) -> Result<(), SealingKeysError> {
+        self.sealing.maintain(self.clock.now().day())
     }
 
     /// The clock, which never reads less than the log's last record.
@@ -400,7 +409,7 @@ impl Store {
         self._log = opened.unwrap().0.start().unwrap();
     }
 
-    fn append(
+    pub(super) fn append(
         &self,
         act: RecordedAct<'_>,
         entropy: &dyn Entropy,
@@ -456,7 +465,8 @@ fn sealing_keys(
 ) -> Result<SealingKeys, StoreError> {
     let path = environment.keys_dir();
     let disk = FileDisk::open(&path).map_err(failed("open", &path))?;
-    let sealing = SealingKeys::open(Arc::new(disk), world.entropy.clone(), today)
+    let wrap = crate::kek::of(environment, world.entropy.clone())?;
+    let sealing = SealingKeys::open(Arc::new(disk), wrap, world.entropy.clone(), today)
         .map_err(|source| StoreError::Sealing { path, source })?;
     if 0 < sealing.n_damaged() {
         warn!(slots = sealing.n_damaged(), "ledger.sealing-keys.damaged");

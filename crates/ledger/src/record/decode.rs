@@ -17,8 +17,8 @@ use minicbor::Decoder;
 
 use super::encode::{VERSION, outcome_code, severity_code, source_code, verdict_code};
 use super::{
-    Act, ActKind, Body, Commitments, Decision, Digests, Durations, EngineRef, ModelRef, Outcome,
-    Record, RecordedFinding, SAMPLES_MAX, Tally, Text, TraceContext, Upstream,
+    ACT_KEYS_MAX, Act, ActKind, Body, Commitments, Decision, Digests, Durations, EngineRef,
+    ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX, Tally, Text, TraceContext, Upstream,
 };
 use crate::read_cbor::{DecodeError, array_len, each_entry, fixed};
 
@@ -343,6 +343,11 @@ fn act<'b>(d: &mut Decoder<'b>) -> Read<Act<'b>> {
             11 => it.to_ns = Some(d.u64()?),
             12 => it.findings.kept = findings(d)?,
             13 => it.findings.n_more = d.u64()?,
+            14 => {
+                let n = array_len(d, ACT_KEYS_MAX as u64)?;
+                let name = |d: &mut Decoder<'b>| Ok(Pseudonym(fixed(d, "keys")?));
+                it.keys = (0..n).map(|_| name(d)).collect::<Read<_>>()?;
+            }
             _ => return Ok(false),
         }
         Ok(true)

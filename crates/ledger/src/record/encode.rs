@@ -7,8 +7,8 @@ use bartizan_core::finding::{Severity, Verdict};
 use bartizan_core::limits::FINDINGS_MAX;
 
 use super::{
-    Act, Body, Commitments, Decision, Digests, Durations, FindingList, ModelRef, Outcome, Record,
-    SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
+    ACT_KEYS_MAX, Act, Body, Commitments, Decision, Digests, Durations, FindingList, ModelRef,
+    Outcome, Record, SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
 };
 use crate::cbor::{self, Map};
 
@@ -211,4 +211,11 @@ fn act_body(map: &mut Map<'_>, act: &Act<'_>) {
     map.opt_uint(11, act.to_ns);
     findings(map, 12, &act.findings);
     map.count(13, act.findings.n_more);
+    if !act.keys.is_empty() {
+        let out = map.key(14);
+        cbor::array(out, act.keys.len().min(ACT_KEYS_MAX));
+        for key in act.keys.iter().take(ACT_KEYS_MAX) {
+            cbor::bytes(out, &key.0);
+        }
+    }
 }

@@ -9,11 +9,26 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::secret::RecordSecret;
+use crate::wrap::FileKeys;
 
 const TODAY: u32 = 20_782;
 
 fn open_keys(disk: &SimDisk, seed: u64, today: u32) -> Result<SealingKeys, SealingKeysError> {
-    SealingKeys::open(Arc::new(disk.clone()), Arc::new(SimEntropy::new(seed)), today)
+    let entropy = Arc::new(SimEntropy::new(seed));
+    let wrap = Arc::new(FileKeys::new(Arc::new(disk.clone()), entropy.clone()));
+    SealingKeys::open(Arc::new(disk.clone()), wrap, entropy, today)
+}
+
+impl Sealer {
+    pub(crate) fn seal(
+        &self,
+        id: DecisionId,
+        day: u32,
+        payload: &Payload<'_>,
+        nonce: [u8; NONCE_BYTES],
+    ) -> Result<Vec<u8>, SealError> {
+        self.key(payload.subject, day)?.seal(id, payload, nonce)
+    }
 }
 
 fn sealer() -> Arc<Sealer> {
@@ -34,6 +49,10 @@ fn outputs() -> Vec<Tensor> {
     ]
 }
 
+fn about<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
+    Payload { subject: Some("patient 17"), ..payload(secret, outputs) }
+}
+
 fn payload<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
     Payload {
         secret,
@@ -41,7 +60,7 @@ fn payload<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
         outputs,
         reply: b"{}",
         principal: Some("team/alice"),
-        subject: Some("patient 17"),
+        subject: None,
         end_user: None,
         purpose: Some("triage"),
         correlation_id: Some("c-1"),
@@ -51,35 +70,59 @@ fn payload<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
 #[test]
 fn what_was_sealed_opens_as_it_was() {
     let (sealer, secret, outputs) = (sealer(), RecordSecret::from([7; 32]), outputs());
-    let sealed = sealer.seal(id(1), TODAY, &payload(&secret, &outputs), [3; 12]).unwrap();
-    let opened = sealer.open(id(1), &sealed).unwrap();
-    assert_eq!(opened.secret, secret);
-    assert_eq!(opened.received, b"{\"inputs\":[]}");
-    assert_eq!(opened.outputs, outputs);
-    assert_eq!(opened.reply, b"{}");
-    assert_eq!(opened.principal.as_deref(), Some("team/alice"));
-    assert_eq!((opened.subject.as_deref(), opened.end_user), (Some("patient 17"), None));
-    assert_eq!(opened.correlation_id.as_deref(), Some("c-1"));
-    assert!(!sealed.windows(10).any(|part| part == b"patient 17"));
+    for payload in [payload(&secret, &outputs), about(&secret, &outputs)] {
+        let sealed = sealer.seal(id(1), TODAY, &payload, [3; 12]).unwrap();
+        let opened = sealer.open(id(1), &sealed).unwrap();
+        assert_eq!(opened.secret, secret);
+        assert_eq!(opened.received, b"{\"inputs\":[]}");
+        assert_eq!(opened.outputs, outputs);
+        assert_eq!(opened.reply, b"{}");
+        assert_eq!(opened.principal.as_deref(), Some("team/alice"));
+        assert_eq!((opened.subject.as_deref(), opened.end_user), (payload.subject, None));
+        assert_eq!(opened.correlation_id.as_deref(), Some("c-1"));
+        assert!(!sealed.windows(10).any(|part| part == b"patient 17" || part == b"team/alice"));
+    }
 }
 
-/// E2: every single flipped bit, every cut, another record, another day.
+/// E2: every single flipped bit, every cut, another record, another day, another subject.
 #[test]
 fn nothing_opens_but_what_was_sealed() {
     let (sealer, secret) = (sealer(), RecordSecret::from([7; 32]));
-    let sealed = sealer.seal(id(1), TODAY, &payload(&secret, &[]), [3; 12]).unwrap();
-    assert_eq!(sealer.open(id(2), &sealed), Err(SealError::Authentication));
-    for bit in 0..sealed.len() * 8 {
-        let mut flipped = sealed.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(sealer.open(id(1), &flipped).is_err(), "opened with bit {bit} flipped");
+    for payload in [payload(&secret, &[]), about(&secret, &[])] {
+        let sealed = sealer.seal(id(1), TODAY, &payload, [3; 12]).unwrap();
+        assert_eq!(sealer.open(id(2), &sealed), Err(SealError::Authentication));
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(sealer.open(id(1), &flipped).is_err(), "opened with bit {bit} flipped");
+        }
+        for len in 0..sealed.len() {
+            assert!(sealer.open(id(1), &sealed[..len]).is_err(), "opened cut to {len} bytes");
+        }
+        let mut other = sealed.clone();
+        other[1] ^= 1;
+        assert!(sealer.open(id(1), &other).is_err());
     }
-    for len in 0..sealed.len() {
-        assert!(sealer.open(id(1), &sealed[..len]).is_err(), "opened cut to {len} bytes");
-    }
-    let mut other_day = sealed.clone();
-    other_day[1..5].copy_from_slice(&(TODAY + 1).to_le_bytes());
-    assert_eq!(sealer.open(id(1), &other_day), Err(SealError::Authentication));
+    let other = sealer.key(Some("patient 18"), TODAY).unwrap();
+    let mut sealed = sealer.seal(id(1), TODAY, &about(&secret, &[]), [3; 12]).unwrap();
+    sealed[5..21].copy_from_slice(&other.subject().unwrap().0);
+    assert_eq!(sealer.open(id(1), &sealed), Err(SealError::Authentication));
+}
+
+/// One key a subject and month: its records share a pseudonym, another month's do not, and
+/// without the key nobody can compute it.
+#[test]
+fn a_subject_has_a_key_and_a_pseudonym_of_its_own_each_month() {
+    let sealer = sealer();
+    let of = |subject, day| sealer.key(Some(subject), day).unwrap().subject().unwrap();
+    // 2026-11-25, 2026-11-30 and 2026-12-01.
+    assert_eq!(of("a", TODAY), of("a", TODAY + 5));
+    assert_ne!(of("a", TODAY), of("a", TODAY + 6));
+    assert_ne!(of("a", TODAY), of("b", TODAY));
+    assert_ne!(of("a", TODAY), sealer.pseudonym(PseudonymKind::Subject, "a", TODAY));
+    assert_eq!(sealer.key(None, TODAY).unwrap().subject(), None);
+    let other = open_keys(&SimDisk::new(9), 9, TODAY).unwrap().sealer();
+    assert_ne!(other.key(Some("a"), TODAY).unwrap().subject().unwrap(), of("a", TODAY));
 }
 
 /// E1: two records sealed with one nonce share no keystream.
@@ -110,7 +153,7 @@ fn a_day_without_its_key_fails_closed() {
 #[test]
 fn nothing_secret_is_ever_printed() {
     let (sealer, secret, outputs) = (sealer(), RecordSecret::from([0xab; 32]), outputs());
-    let payload = payload(&secret, &outputs);
+    let payload = about(&secret, &outputs);
     let sealed = sealer.seal(id(1), TODAY, &payload, [3; 12]).unwrap();
     let opened = sealer.open(id(1), &sealed).unwrap();
     let keys = open_keys(&SimDisk::new(1), 1, TODAY).unwrap();
@@ -173,17 +216,21 @@ fn a_key_is_durable_before_anything_is_sealed_under_it() {
 fn a_damaged_slot_is_neither_used_nor_overwritten() {
     let disk = SimDisk::new(1);
     open_keys(&disk, 1, TODAY).unwrap();
-    disk.flip("sealing.keys", 2 * 512 + 20, 1).unwrap();
-    let damaged = disk.bytes("sealing.keys").unwrap()[2 * 512..3 * 512].to_vec();
+    let slot = |n: usize| 512 + n * 128;
+    disk.flip("sealing.keys", slot(2) as u64 + 20, 1).unwrap();
+    let bytes = || disk.bytes("sealing.keys").unwrap()[slot(2)..slot(3)].to_vec();
+    let damaged = bytes();
     let keys = open_keys(&disk, 2, TODAY).unwrap();
     assert_eq!(keys.n_damaged(), 1);
-    assert!(keys.sealer().has_day(TODAY));
-    assert_eq!(disk.bytes("sealing.keys").unwrap()[2 * 512..3 * 512], damaged);
-    disk.flip("sealing.keys", 512 + 20, 1).unwrap();
+    assert!(keys.sealer().has_day(TODAY), "made anew elsewhere");
+    assert_eq!(bytes(), damaged);
+    disk.flip("sealing.keys", slot(0) as u64 + 20, 1).unwrap();
     assert!(matches!(open_keys(&disk, 2, TODAY), Err(SealingKeysError::Pseudonyms)));
     disk.flip("sealing.keys", 3, 1).unwrap();
     assert!(matches!(open_keys(&disk, 2, TODAY), Err(SealingKeysError::Format)));
-    let read = SealingKeys::read(&SimDisk::new(3) as &dyn Disk);
+    let nothing = SimDisk::new(3);
+    let wrap = FileKeys::new(Arc::new(nothing.clone()), Arc::new(SimEntropy::new(1)));
+    let read = SealingKeys::read(&nothing as &dyn Disk, &wrap);
     assert!(matches!(read, Err(SealingKeysError::Io(_))));
 }
 
@@ -191,11 +238,12 @@ fn a_damaged_slot_is_neither_used_nor_overwritten() {
 fn keys_of_more_days_than_the_file_began_with_all_stay() {
     let disk = SimDisk::new(1);
     let keys = open_keys(&disk, 1, TODAY).unwrap();
-    for day in TODAY..TODAY + 100 {
+    for day in TODAY..TODAY + 600 {
         keys.maintain(day).unwrap();
     }
-    let sealer = SealingKeys::read(&disk).unwrap();
-    assert!((TODAY..=TODAY + 100).all(|day| sealer.has_day(day)));
+    let wrap = FileKeys::new(Arc::new(disk.clone()), Arc::new(SimEntropy::new(1)));
+    let sealer = SealingKeys::read(&disk, &wrap).unwrap();
+    assert!((TODAY..=TODAY + 600).all(|day| sealer.has_day(day)));
 }
 
 proptest! {

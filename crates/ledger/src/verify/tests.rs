@@ -18,6 +18,25 @@ use crate::record::{Act, ActKind};
 use crate::seal::{Payload, SealingKeys};
 use crate::secret::RecordSecret;
 use crate::tlog::{KeyKind, NoteSigner};
+use crate::wrap::FileKeys;
+
+fn sealing_keys_on(
+    disk: SimDisk,
+    seed: u64,
+    today: u32,
+) -> Result<SealingKeys, crate::seal::SealingKeysError> {
+    let (disk, entropy) = (Arc::new(disk), Arc::new(SimEntropy::new(seed)));
+    let wrap = Arc::new(FileKeys::new(disk.clone(), entropy.clone()));
+    SealingKeys::open(disk, wrap, entropy, today)
+}
+
+fn sealing_keys(
+    disk_seed: u64,
+    seed: u64,
+    today: u32,
+) -> Result<SealingKeys, crate::seal::SealingKeysError> {
+    sealing_keys_on(SimDisk::new(disk_seed), seed, today)
+}
 
 /// What a test's record commits to beside what is sealed.
 #[derive(Clone, Copy, PartialEq)]
@@ -62,7 +81,7 @@ fn log(n: u64, lie: Lie) -> (SimDisk, Arc<Sealer>) {
     let disk = SimDisk::new(1);
     let clock = Arc::new(SimClock::new(1_800_000_000_000_000_000));
     let keys = SimDisk::new(2);
-    let keys = SealingKeys::open(Arc::new(keys), Arc::new(SimEntropy::new(1)), clock.now().day());
+    let keys = sealing_keys_on(keys, 1, clock.now().day());
     let sealer = keys.unwrap().sealer();
     let config = LogConfig { segment_bytes: 16 << 10, ..LogConfig::new("a") };
     let shared: Arc<SimClock> = Arc::clone(&clock);
@@ -97,7 +116,7 @@ fn a_sound_log_passes_and_the_report_says_what_was_not_checked() {
     let report = run(&disk, None, Scope::Live);
     assert_eq!((report.n_records, report.n_opened, report.n_not_tried), (60, 0, 60));
 
-    let other = SealingKeys::open(Arc::new(SimDisk::new(3)), Arc::new(SimEntropy::new(9)), 1);
+    let other = sealing_keys(3, 9, 1);
     let report = run(&disk, Some(&other.unwrap().sealer()), Scope::Closed);
     assert_eq!((report.n_without_key, report.damage.is_none()), (60, true));
 }
@@ -221,7 +240,7 @@ fn a_live_log_verifies_at_every_moment() {
     let config =
         LogConfig { segment_bytes: 1 << 20, volatile_allowed: true, ..LogConfig::new("a") };
     let clock = Arc::new(SimClock::new(1_800_000_000_000_000_000));
-    let keys = SealingKeys::open(Arc::new(SimDisk::new(2)), Arc::new(SimEntropy::new(1)), 20_833);
+    let keys = sealing_keys(2, 1, 20_833);
     let sealer = keys.unwrap().sealer();
     let shared: Arc<SimClock> = Arc::clone(&clock);
     let (log, _) = Log::open(Arc::clone(&disk), &config, shared).unwrap();

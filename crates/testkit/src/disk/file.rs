@@ -168,6 +168,7 @@ impl DiskFile for SimFile {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.with(|state| {
             let fault = state.fault(Operation::Write);
+            state.remember(bytes);
             // Memory is copied by words: where a write ends early, it ends between two.
             let part = state.chance.below(bytes.len() as u64) as usize & !7;
             let at = offset as usize;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_core::{DecisionId, Tensor};
 use bartizan_ledger::{
-    Body, Disclosure, Extra, FileDisk, ProveError, Record, SealingKeys, StoredEntry, prove_record,
+    Body, Disclosure, Extra, FileDisk, ProveError, Record, StoredEntry, prove_record,
 };
 
 use super::inputs::Inputs;
@@ -85,9 +85,7 @@ fn disclose(
     };
     let open = EvidenceOpen { decision: DecisionText(record.id) };
     Reach::open(&place.environment, &world())?.perform(&Operation::EvidenceOpen(open))?;
-    let path = environment.keys_dir();
-    let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
-    let sealer = SealingKeys::read(&disk).map_err(Failure::unknown)?;
+    let sealer = crate::kek::read_sealer(environment).map_err(Failure::unknown)?;
     let payload = sealer.open(record.id, &stored.sealed).map_err(Failure::no)?;
     let orders = Inputs::new(environment.models_dir()).of(decision, &payload.received);
     for tensors in &orders {

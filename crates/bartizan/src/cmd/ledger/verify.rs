@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bartizan_core::Digest;
 use bartizan_ledger::tlog::{Checkpoint, Note, Quorum};
 use bartizan_ledger::{
-    Checks, Damage, Decision, FileDisk, Outside, Scope, Sealer, SealingKeys, VerifyReport,
-    verify_with,
+    Checks, Damage, Decision, FileDisk, Outside, Scope, Sealer, VerifyReport, verify_with,
 };
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
@@ -41,7 +40,7 @@ pub(super) fn run(
         None
     };
     let store = environment.as_ref().map_or(dir.to_owned(), Environment::store_dir);
-    let sealer = environment.as_ref().and_then(|found| read_sealer(&found.keys_dir()));
+    let sealer = environment.as_ref().and_then(read_sealer);
     let outside: Vec<Outside> = environment.as_ref().and_then(anchored).into_iter().collect();
     let inputs = environment.as_ref().map(|found| Inputs::new(found.models_dir()));
     let tensors = |decision: &Decision<'_>, received: &[u8]| {
@@ -86,18 +85,11 @@ fn anchored(environment: &Environment) -> Option<Outside> {
 }
 
 /// The keys that open what is sealed; without them the rest is checked all the same.
-fn read_sealer(keys: &Path) -> Option<Arc<Sealer>> {
-    let disk = match FileDisk::open(keys) {
-        Ok(disk) => disk,
-        Err(error) => {
-            eprintln!("Note: what is sealed is not opened: {}: {error}", keys.display());
-            return None;
-        }
-    };
-    match SealingKeys::read(&disk) {
+fn read_sealer(environment: &Environment) -> Option<Arc<Sealer>> {
+    match crate::kek::read_sealer(environment) {
         Ok(sealer) => Some(sealer),
         Err(error) => {
-            eprintln!("Note: what is sealed is not opened: {}", Chain(&error));
+            eprintln!("Note: what is sealed is not opened: {}", Chain(&*error));
             None
         }
     }
@@ -145,9 +137,10 @@ fn show(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "sealed    {} open and agree with their record, {} without key (erased, or not at hand), \
-         {} not tried; input tensors made again for {}, not for {}",
+        "sealed    {} open and agree with their record, {} erased (as records of this log say), \
+         {} without key (of days that ended, or not at hand), {} not tried; input tensors made again for {}, not for {}",
         report.n_opened,
+        report.n_erased,
         report.n_without_key,
         report.n_not_tried,
         report.n_tensors,
@@ -223,6 +216,7 @@ fn as_json(report: &VerifyReport) -> serde_json::Value {
         "n_segments": report.n_segments,
         "n_bytes": report.n_bytes,
         "n_opened": report.n_opened,
+        "n_erased": report.n_erased,
         "n_without_key": report.n_without_key,
         "n_not_tried": report.n_not_tried,
         "n_tensors": report.n_tensors,
