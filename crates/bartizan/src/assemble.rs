@@ -197,6 +197,7 @@ fn http_limits(config: &Config) -> HttpLimits {
         streams_max: limits.streams_max,
         log_tls: config.log_reading.tls == Tls::On,
         drain_wait_max: millis(limits.drain_ms_max),
+        implied_model: config.score.model().unwrap_or_default(),
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) mod template;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use bartizan_core::EnvName;
 use bartizan_core::limits;
+use bartizan_core::{EnvName, ModelName, ModelVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) erasure: keys::Erasure,
     /// Bounds on models.
     pub(crate) models: Models,
+    /// Protocols whose paths name no model: Azure ML's `/score`, MLflow's `/invocations`.
+    pub(crate) score: Score,
     /// What is logged to standard error.
     pub(crate) log: Log,
 }
@@ -293,6 +295,34 @@ pub(crate) struct Models {
 impl Default for Models {
     fn default() -> Self {
         Self { file_bytes_max: 512 * MIB, resident_bytes_max: 1024 * MIB, concurrency_max: 256 }
+    }
+}
+
+/// Protocols whose paths name no model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Score {
+    /// The model that they mean: its name, or its name and version, as in `fraud/3`; the only
+    /// model there is where this is empty. Azure ML's callers may name another one with the
+    /// header `azureml-model-deployment`.
+    pub(crate) model: String,
+}
+
+impl Score {
+    /// The model and version that are meant; `None` where nothing is said.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(crate) fn model(&self) -> Result<Option<(ModelName, Option<ModelVersion>)>, &'static str> {
+        let wrong = "must be a model's name, or name and version, like `fraud` or `fraud/3`";
+        if self.model.is_empty() {
+            return Ok(None);
+        }
+        let (name, version) = match self.model.split_once('/') {
+            Some((name, version)) => (name, Some(version.parse().map_err(|_| wrong)?)),
+            None => (self.model.as_str(), None),
+        };
+        Ok(Some((name.parse().map_err(|_| wrong)?, version)))
     }
 }
 

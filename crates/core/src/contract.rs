@@ -10,7 +10,8 @@
 //! - C3: `min <= max`, both finite, of numbers only; categories are unique and stand only where
 //!   elements are integers or `BYTES`;
 //! - C4: only floating-point features may be missing;
-//! - C5: no two classes have one value.
+//! - C5: no two classes have one value;
+//! - C6: what `[table]` names are outputs of the contract, and its texts are short.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,10 @@ use crate::digest::Digest;
 use crate::limits;
 use crate::predictor::{Dim, Signature, TensorSpec};
 use crate::tensor::Datatype;
+
+mod table;
+
+pub use table::{AnswerShape, ExtraColumns, Table};
 
 /// Whether a feature may have no value (NaN, or `null` in JSON).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -171,6 +176,9 @@ pub struct ContractFile {
     /// Classes in the order of the probabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<Class>,
+    /// How protocols that send tables of rows and columns meet the model.
+    #[serde(default, skip_serializing_if = "Table::is_default")]
+    pub table: Table,
     /// Inputs in the model's order.
     pub inputs: Vec<Input>,
     /// Outputs in the model's order.
@@ -252,6 +260,7 @@ impl Contract {
             body_bytes_max: None,
             subject: None,
             classes: signature.classes.iter().map(class).collect(),
+            table: Table::default(),
             inputs: signature.inputs.iter().map(input).collect(),
             outputs: signature.outputs.iter().map(output).collect(),
         }
@@ -390,6 +399,7 @@ fn check(file: &ContractFile) -> Result<(), ContractError> {
         }
         check_shape(&place, &output.shape)?;
     }
+    table::check(&file.table, &file.outputs)?;
     let Some(subject) = &file.subject else { return Ok(()) };
     let known = file.inputs.iter().any(|input| {
         input.name == *subject || input.features.iter().any(|feature| feature.name == *subject)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bartizan_core::{
-    DecisionId, Entropy, ModelName, ModelVersion, Obligations, Refusal, Stamp, Tensor,
+    Contract, DecisionId, Entropy, ModelName, ModelVersion, Obligations, Refusal, Stamp, Tensor,
 };
 use bartizan_ledger::{RecordSecret, TraceContext};
 use bytes::Bytes;
@@ -95,6 +95,8 @@ pub struct Answer<'a> {
     pub version: ModelVersion,
     /// The caller's own id for the request.
     pub id: Option<&'a str>,
+    /// What its answers mean.
+    pub contract: &'a Contract,
     /// The outputs.
     pub outputs: &'a [Tensor],
     /// What was withheld from them.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bartizan_core::contract::{ContractError, Role};
 use bartizan_core::{Contract, Digest, ModelName, ModelVersion, Predictor, Recipe, Signature};
 use bartizan_guard::ContractGuard;
+use bartizan_wire::table::Plan;
 
 use crate::case::Case;
 use crate::steps::{Cleared, Predicted};
@@ -19,6 +20,7 @@ pub struct Model {
     predictor: Arc<dyn Predictor>,
     contract: Contract,
     guard: ContractGuard,
+    table: Plan,
     in_flight: Arc<AtomicUsize>,
     in_flight_max: usize,
 }
@@ -47,10 +49,20 @@ impl Model {
         contract: Contract,
     ) -> Result<Self, ContractError> {
         contract.check_fits(predictor.signature())?;
-        let guard = ContractGuard::new(&contract);
+        let (guard, table) = (ContractGuard::new(&contract), Plan::new(&contract));
         let ModelTerms { name, version, digest, in_flight_max } = terms;
         let in_flight = Arc::new(AtomicUsize::new(0));
-        Ok(Self { name, version, digest, predictor, contract, guard, in_flight, in_flight_max })
+        Ok(Self {
+            name,
+            version,
+            digest,
+            predictor,
+            contract,
+            guard,
+            table,
+            in_flight,
+            in_flight_max,
+        })
     }
 
     /// Its registered name.
@@ -71,6 +83,11 @@ impl Model {
     /// What it accepts and what its answers mean.
     pub fn contract(&self) -> &Contract {
         &self.contract
+    }
+
+    /// How tables of rows and columns become its inputs.
+    pub fn table(&self) -> &Plan {
+        &self.table
     }
 
     /// What its file takes and gives.

@@ -240,6 +240,7 @@ impl Predicted {
         let answer = Answer {
             model: model.name(),
             version: model.version(),
+            contract: model.contract(),
             id: case.protocol_id(),
             outputs: &given,
             obligations: case.obligations(),

@@ -15,6 +15,8 @@ use bartizan_access::{
 };
 use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
 use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
+use bartizan_wire::azure_ml::{self, SwaggerVersion};
+use bartizan_wire::kserve_v1;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
@@ -27,7 +29,7 @@ use crate::describe;
 use crate::lane::Lane;
 use crate::log_reading;
 use crate::pipeline::{self, Conclusion, Question};
-use crate::protocol::Speech;
+use crate::protocol::{Outcome, Speech};
 use crate::reply;
 use crate::route::{self, Found, Handler, Listener, Needs, Params};
 use crate::said::{self, Said};
@@ -35,6 +37,10 @@ use crate::shared::Live;
 
 /// Longest body of an admin operation, in bytes.
 const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Header by which Azure ML's clients choose a deployment: the name of a model, or name and
+/// version, as in `fraud-3`.
+const DEPLOYMENT: &str = "azureml-model-deployment";
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +80,7 @@ pub(crate) async fn serve(
     let found = route::find(listener, method.as_str(), uri.path());
     let (route, speech) = match found {
         Found::Route(route, _) => (route.path, route.speech),
-        Found::OtherMethod(_) | Found::Nothing => ("none", Speech::OipRest),
+        Found::OtherMethod(_) | Found::Nothing => ("none", Speech::of(uri.path())),
     };
     let trace_context = said::trace_context(&headers);
     let turn = Turn {
@@ -85,12 +91,17 @@ pub(crate) async fn serve(
         peer,
     };
     let at = turn.at;
-    let (answer, refusal) = turn.answer(&uri, headers, found, body).await;
+    let dialect = turn.said.speech.dialect();
+    let echo = dialect.echo(&headers);
+    let (mut answer, refusal) = turn.answer(&uri, headers, found, body).await;
     lane.metrics.in_flight.dec();
+    let took_ns = lane.clock.now().mono_ns.saturating_sub(at.mono_ns);
     // Reading the log decides nothing.
     if listener != Listener::Log {
-        lane.metrics.decided(refusal, lane.clock.now().mono_ns.saturating_sub(at.mono_ns));
+        lane.metrics.decided(refusal, took_ns);
     }
+    answer.headers_mut().extend(echo);
+    dialect.finish(Outcome { refusal, took_ns }, &mut answer);
     Ok(answer)
 }
 
@@ -135,7 +146,7 @@ impl Turn<'_> {
         };
         match found {
             Found::Route(route, params) => {
-                self.answer_known(route.handler, params, credential, (headers, body)).await
+                self.answer_known(route.handler, params, credential, (uri, headers, body)).await
             }
             Found::OtherMethod(allowed) => {
                 let detail = format!("this route takes {allowed}");
@@ -155,7 +166,7 @@ impl Turn<'_> {
         handler: Handler,
         params: Params<'_>,
         credential: Credential,
-        (headers, body): (HeaderMap, Incoming),
+        (uri, headers, body): (&Uri, HeaderMap, Incoming),
     ) -> (Answered, Option<RefusalCode>) {
         let snapshot = &self.live.snapshot;
         let forbidden = || Refusal::new(RefusalCode::Forbidden);
@@ -169,10 +180,16 @@ impl Turn<'_> {
                 .map(|_| describe::metrics(self.lane, snapshot))
                 .map_err(|_| forbidden()),
             Handler::ServerMetadata | Handler::OpenApi => permit_describe(&credential, None)
-                .map(|_| describe::server(handler))
+                .map(|_| describe::server(handler, self.said.speech))
                 .map_err(|_| forbidden()),
             Handler::ModelMetadata | Handler::ModelReady => {
                 self.model(handler, params, &credential)
+            }
+            Handler::ModelList => permit_describe(&credential, None)
+                .map(|_| self.list_models(&credential))
+                .map_err(|_| forbidden()),
+            Handler::Swagger => {
+                self.swagger(uri.query().unwrap_or_default(), &headers, &credential)
             }
             Handler::Live | Handler::Ready => return self.constant(handler),
             // Its routes need nothing and were answered before.
@@ -199,7 +216,70 @@ impl Turn<'_> {
             text => Some(text.parse().map_err(|_| not_found())?),
         };
         let model = self.live.snapshot.model(name, version).ok_or_else(not_found)?;
-        Ok(describe::model(handler, model, &self.live.snapshot, self.lane.is_ready()))
+        let is_ready = self.lane.is_ready();
+        let speech = self.said.speech;
+        Ok(describe::model(handler, speech, model, &self.live.snapshot, is_ready))
+    }
+
+    /// The names of the models that the credential may ask about.
+    fn list_models(&self, credential: &Credential) -> Answered {
+        let mut names: Vec<_> = self.live.snapshot.models().map(|model| model.name()).collect();
+        names.dedup();
+        names.retain(|name| permit_describe(credential, Some(name)).is_ok());
+        reply::json(200, kserve_v1::model_list(names.into_iter()))
+    }
+
+    fn swagger(
+        &self,
+        query: &str,
+        headers: &HeaderMap,
+        credential: &Credential,
+    ) -> Result<Answered, Refusal> {
+        let not_found = || Refusal::new(RefusalCode::NotFound);
+        let version = SwaggerVersion::of_query(query).ok_or_else(not_found)?;
+        let (name, of) = self.implied(headers)?;
+        let name: ModelName = name.parse().map_err(|_| not_found())?;
+        permit_describe(credential, Some(&name))
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        let of = of.map(|text| text.parse()).transpose().map_err(|_| not_found())?;
+        let model = self.live.snapshot.model(name.as_str(), of).ok_or_else(not_found)?;
+        let body = azure_ml::swagger(&name, model.version(), model.contract(), version);
+        Ok(reply::json(200, body.to_string()))
+    }
+
+    /// The model, and the version if one is said, of a path that names none: what the head says,
+    /// else what the configuration says, else the only model there is.
+    ///
+    /// # Errors
+    /// A refusal, where it is none of the three.
+    fn implied(&self, headers: &HeaderMap) -> Result<(String, Option<String>), Refusal> {
+        let snapshot = &self.live.snapshot;
+        if let Some(value) = headers.get(DEPLOYMENT).filter(|_| self.said.speech == Speech::AzureMl)
+        {
+            let name = value.to_str().unwrap_or_default();
+            let versioned = name.rsplit_once('-').filter(|(_, digits)| {
+                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            return Ok(match versioned {
+                Some((base, version)) if snapshot.model(name, None).is_none() => {
+                    (base.into(), Some(version.into()))
+                }
+                Some(_) | None => (name.into(), None),
+            });
+        }
+        if let Some((name, version)) = &self.lane.limits.implied_model {
+            return Ok((name.to_string(), version.map(|version| version.to_string())));
+        }
+        let mut names = snapshot.models().map(|model| model.name());
+        let first = names.next();
+        match first.filter(|first| names.all(|name| name == *first)) {
+            Some(only) => Ok((only.to_string(), None)),
+            None => {
+                let detail = "this path names no model, and there is not exactly one; the operator \
+                              says which one it means with `score.model`, or use a path that names it";
+                Err(Refusal::new(RefusalCode::NotFound).because(detail))
+            }
+        }
     }
 
     fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -258,7 +338,7 @@ impl Turn<'_> {
 
     fn constant(&self, handler: Handler) -> (Answered, Option<RefusalCode>) {
         let is_yes = handler == Handler::Live || self.lane.is_ready();
-        (describe::health(handler, is_yes), None)
+        (describe::health(handler, self.said.speech, is_yes), None)
     }
 
     /// A refusal of nobody in particular: folded, at once, without a record of its own.
@@ -293,12 +373,18 @@ impl Turn<'_> {
         headers: HeaderMap,
         body: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
-        let asserted = match said::asserted(&headers) {
+        let dialect = self.said.speech.dialect();
+        let asserted = match dialect.check_head(&headers).and_then(|()| said::asserted(&headers)) {
             Ok(asserted) => asserted,
             Err(refusal) => return self.refuse_known(credential, refusal).await,
         };
         let wanted = said::wanted_coding(&headers);
-        let version = (!version.is_empty()).then_some(version);
+        let implied = if model.is_empty() { Some(self.implied(&headers)) } else { None };
+        let (model, version) = match &implied {
+            None => (model, (!version.is_empty()).then_some(version)),
+            Some(Ok((model, version))) => (model.as_str(), version.as_deref()),
+            Some(Err(refusal)) => return self.refuse_known(credential, refusal.clone()).await,
+        };
         let ask = Ask { model, version, asserted };
         let question = Question { at: self.at, ask, said: &self.said, headers };
         let snapshot: Arc<Snapshot> = self.live.snapshot.clone();

@@ -62,6 +62,10 @@ pub enum Handler {
     ModelMetadata,
     /// Whether a model would answer.
     ModelReady,
+    /// Which models there are.
+    ModelList,
+    /// What Azure ML's `/score` takes and gives.
+    Swagger,
     /// A decision.
     Infer,
     /// The description of this API.
@@ -98,7 +102,7 @@ const fn route(
     needs: Needs,
     handler: Handler,
 ) -> Route {
-    Route { listener, method, path, needs, handler, speech: Speech::OipRest }
+    Route { listener, method, path, needs, handler, speech: Speech::of(path) }
 }
 
 const DESCRIBE: Needs = Needs::Key(Action::Describe);
@@ -116,6 +120,16 @@ pub const ROUTES: &[Route] = &[
     route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}", DESCRIBE, Handler::ModelMetadata),
     route(Listener::Inference, "GET", "/v2/models/{model}/ready", DESCRIBE, Handler::ModelReady),
     route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}/ready", DESCRIBE, Handler::ModelReady),
+    route(Listener::Inference, "POST", "/score", INFER, Handler::Infer),
+    route(Listener::Inference, "GET", "/", Needs::Nothing, Handler::Ready),
+    route(Listener::Inference, "GET", "/swagger.json", DESCRIBE, Handler::Swagger),
+    route(Listener::Inference, "POST", "/invocations", INFER, Handler::Infer),
+    route(Listener::Inference, "GET", "/ping", Needs::Nothing, Handler::Ready),
+    route(Listener::Inference, "GET", "/health", Needs::Nothing, Handler::Ready),
+    route(Listener::Inference, "GET", "/version", DESCRIBE, Handler::ServerMetadata),
+    route(Listener::Inference, "POST", "/v1/models/{model}:predict", INFER, Handler::Infer),
+    route(Listener::Inference, "GET", "/v1/models", DESCRIBE, Handler::ModelList),
+    route(Listener::Inference, "GET", "/v1/models/{model}", DESCRIBE, Handler::ModelReady),
     route(Listener::Inference, "GET", "/openapi.json", DESCRIBE, Handler::OpenApi),
     route(Listener::Admin, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
     route(Listener::Admin, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
@@ -159,6 +173,7 @@ pub fn find<'a>(listener: Listener, method: &str, path: &'a str) -> Found<'a> {
 
 fn matches<'a>(pattern: &str, path: &'a str) -> Option<Params<'a>> {
     let path = path.strip_suffix('/').unwrap_or(path);
+    let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
     let mut params: Params<'a> = ["", ""];
     let mut n_params = 0;
     let mut parts = path.split('/');
@@ -168,8 +183,13 @@ fn matches<'a>(pattern: &str, path: &'a str) -> Option<Params<'a>> {
             // What follows is not looked at here: whoever answers takes the whole path.
             return (!part.is_empty()).then_some(params);
         }
-        if wanted.starts_with('{') && !part.is_empty() {
-            *params.get_mut(n_params)? = part;
+        if let Some((_, verb)) = wanted.split_once('}') {
+            // A part in braces has no colon; what stands behind them is a verb, as in `:predict`.
+            let named = part.strip_suffix(verb)?;
+            if named.is_empty() || named.contains(':') {
+                return None;
+            }
+            *params.get_mut(n_params)? = named;
             n_params += 1;
         } else if wanted != part {
             return None;
@@ -199,7 +219,11 @@ mod tests {
             let longer =
                 if route.path.ends_with("*}") { "/x".to_owned() } else { format!("{path}/x") };
             for near in [longer, format!("/{path}"), path.replace('/', "//")] {
-                assert!(handler(route.listener, route.method, &near).is_none(), "{near}");
+                let found = find(route.listener, route.method, &near);
+                assert!(
+                    !matches!(found, Found::Route(other, _) if other.path == route.path),
+                    "{near}"
+                );
             }
             assert!(matches!(find(route.listener, "PUT", &path), Found::OtherMethod(_)));
         }
@@ -209,6 +233,11 @@ mod tests {
         assert!(handler(Listener::Inference, "GET", "/v2/").is_some());
         assert!(handler(Listener::Log, "GET", "/tile/0/x001/234.p/5").is_some());
         assert!(handler(Listener::Log, "GET", "/tile/0").is_none());
+        let predict = handler(Listener::Inference, "POST", "/v1/models/a:predict");
+        assert_eq!(predict, Some((Handler::Infer, "a,".to_owned())));
+        for path in ["/v1/models/:predict", "/v1/models/a:b:predict", "/v1/models/a:explain"] {
+            assert!(handler(Listener::Inference, "POST", path).is_none(), "{path}");
+        }
         for path in ["/v2/models//infer", "/admin/v1/key.issue", "/metrics", "", "/", "v2"] {
             assert!(handler(Listener::Inference, "POST", path).is_none(), "{path}");
         }

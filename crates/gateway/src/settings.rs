@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bartizan_core::limits;
+use bartizan_core::{ModelName, ModelVersion, limits};
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct HttpLimits {
     pub log_tls: bool,
     /// Longest wait for open requests when the server stops.
     pub drain_wait_max: Duration,
+    /// The model that is meant where a protocol's path names none; the only one where absent.
+    pub implied_model: Option<(ModelName, Option<ModelVersion>)>,
 }
 
 impl Default for HttpLimits {
@@ -66,6 +68,7 @@ impl Default for HttpLimits {
             streams_max: 128,
             log_tls: true,
             drain_wait_max: Duration::from_secs(20),
+            implied_model: None,
         }
     }
 }

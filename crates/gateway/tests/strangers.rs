@@ -2,105 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use bartizan_access::{ModelScope, Scopes};
-use bartizan_core::{Clock, Entropy, Principal};
-use bartizan_decision::testing::{Mood, Puppet, Rig};
-use bartizan_gateway::route::{Listener, Needs, ROUTES};
-use bartizan_gateway::{Addresses, Admin, AdminReply, HttpLimits, Live, Server, Services};
-use bartizan_ledger::{Body, Log, LogConfig, MemDisk, Reader, Record, RunningLog};
-use bartizan_testkit::{SimClock, SimEntropy};
+use bartizan_gateway::HttpLimits;
+use bartizan_gateway::route::{Needs, ROUTES};
+use bartizan_ledger::{Body, Record};
 
-struct NoAdmin;
+#[path = "stage/stage.rs"]
+mod stage;
 
-impl Admin for NoAdmin {
-    fn perform(&self, _: &Principal, _: &str, _: &[u8]) -> AdminReply {
-        AdminReply { status: 200, body: Vec::new() }
-    }
-}
-
-/// A server of one puppet on a free loopback port, its log in memory.
-struct Stage {
-    server: Server,
-    log: RunningLog,
-    disk: Arc<MemDisk>,
-    puppet: Arc<Puppet>,
-    key: String,
-}
-
-impl Stage {
-    fn start(limits: HttpLimits) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_795_564_800_000_000_000));
-        let entropy: Arc<dyn Entropy> = Arc::new(SimEntropy::new(3));
-        let puppet = Puppet::new(Mood::Fine);
-        let scopes = Scopes::inference(ModelScope::All);
-        let rig = Rig::new(puppet.clone(), scopes, clock.clone(), entropy.clone()).unwrap();
-        let disk = Arc::new(MemDisk::new());
-        let segment_bytes = 1 << 20;
-        let config =
-            LogConfig { volatile_allowed: true, segment_bytes, ..LogConfig::new("test/local/r1") };
-        let (log, _) = Log::open(disk.clone(), &config, clock.clone()).unwrap();
-        let log = log.start().unwrap();
-        let live = Live { snapshot: rig.snapshot, tls: None };
-        let services = Services {
-            live: Arc::new(ArcSwap::from_pointee(live)),
-            appender: log.appender(),
-            clock,
-            entropy,
-            admin: Arc::new(NoAdmin),
-            published: None,
-        };
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let addresses = Addresses {
-            inference: any,
-            admin: None,
-            operations: Some(any),
-            log: None,
-            socket: None,
-        };
-        let server = Server::start(&addresses, limits, services).unwrap();
-        Self { server, log, disk, puppet, key: rig.key }
-    }
-
-    fn address(&self, listener: Listener) -> Option<SocketAddr> {
-        let addresses = self.server.addresses();
-        match listener {
-            Listener::Inference => Some(addresses.inference),
-            Listener::Operations => addresses.operations,
-            Listener::Admin | Listener::Log | Listener::Socket => None,
-        }
-    }
-
-    /// Stops the server and gives every record.
-    fn end(self) -> Vec<Vec<u8>> {
-        self.server.drain();
-        self.log.stop();
-        let reader = Reader::open(self.disk).unwrap();
-        reader.entries().map(|entry| entry.unwrap().leaf).collect()
-    }
-}
-
-/// Status and text of the answer to one request on a connection of its own.
-fn ask(address: SocketAddr, request: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, text)
-}
-
-fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
+use stage::{Stage, ask, request};
 
 /// G1 and G2: without a credential every route gives a constant or the same refusal, whatever is
 /// sent to it; nothing reaches a model, and the counts on record are exact.

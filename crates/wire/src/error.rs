@@ -54,6 +54,13 @@ impl Fault {
         self
     }
 
+    /// The same fault, said of a column by its name in the contract.
+    #[cold]
+    pub(crate) fn in_column(mut self: Box<Self>, name: &str) -> Box<Self> {
+        self.what = format!("column `{name}`: {}", self.what).into();
+        self
+    }
+
     /// The same fault, said of item `item_idx` of the list around it.
     #[cold]
     pub(crate) fn within_item(self: Box<Self>, item_idx: usize) -> Box<Self> {

@@ -192,6 +192,40 @@ impl<'b> Reader<'b> {
         Ok(())
     }
 
+    /// Reads an object whose keys the caller tells apart: as [`Reader::object`], without J3.
+    pub(crate) fn pairs(
+        &mut self,
+        mut on_key: impl FnMut(&mut Self, &str) -> Parsed<()>,
+    ) -> Parsed<()> {
+        if self.peek() != Some(b'{') {
+            return Err(self.expected("an object"));
+        }
+        self.open()?;
+        if self.peek() == Some(b'}') {
+            self.close();
+            return Ok(());
+        }
+        loop {
+            let key = self.key()?;
+            on_key(self, &key)?;
+            match self.peek() {
+                Some(b',') => self.step(),
+                Some(b'}') => break self.close(),
+                _ => return Err(self.expected("`,` or `}`")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first key of the object that is next; `None` of an empty one.
+    pub(crate) fn first_key(&mut self) -> Parsed<Option<Cow<'b, str>>> {
+        if self.peek() != Some(b'{') {
+            return Err(self.expected("an object"));
+        }
+        self.open()?;
+        if self.peek() == Some(b'}') { Ok(None) } else { self.key().map(Some) }
+    }
+
     fn key(&mut self) -> Parsed<Cow<'b, str>> {
         if self.peek() != Some(b'"') {
             return Err(self.expected("a key in double quotes"));

@@ -1,4 +1,5 @@
-//! Bytes to core requests and back: the Open Inference Protocol, content codings.
+//! Bytes to core requests and back: the Open Inference Protocol, content codings, and the
+//! protocols that send tables: Azure ML, MLflow, KServe v1.
 //!
 //! Everything here is a pure function of its arguments. What comes from a caller is bounded
 //! before memory is taken for it, and no error repeats a value of a body: errors name the field
@@ -23,14 +24,18 @@
     )
 )]
 
+pub mod azure_ml;
 pub mod coding;
 mod error;
 mod json;
+pub mod kserve_v1;
+pub mod mlflow;
 mod number;
 pub mod oip;
 mod raw;
 mod request;
 mod status;
+pub mod table;
 
 pub use error::WireError;
 pub use request::{Asserted, BinaryWish, InferReply, InferRequest, Limits, ParameterValue};

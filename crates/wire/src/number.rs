@@ -103,6 +103,11 @@ const POWERS: [f64; 23] = [
 ];
 
 impl Number<'_> {
+    /// The number as it is written.
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
     /// The number as an integer, where it is written as one and fits 64 bits either way.
     pub(crate) fn integer(&self) -> Integer {
         if !self.is_integer {

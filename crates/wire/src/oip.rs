@@ -34,3 +34,4 @@ pub use render::{
     SERVER_PATH, infer_path, model_path, render_error, render_infer, render_infer_binary,
     render_request,
 };
+pub(crate) use render::{double as json_f64, float as json_f32, text as json_text};

@@ -88,6 +88,14 @@ pub struct InferRequest {
     pub binary: BinaryWish,
 }
 
+impl InferRequest {
+    /// A request of `inputs` that says nothing else.
+    pub(crate) fn of(inputs: Vec<Tensor>) -> Self {
+        let (id, outputs, binary) = (None, None, BinaryWish::default());
+        Self { id, inputs, outputs, asserted: Asserted::default(), binary }
+    }
+}
+
 impl std::fmt::Debug for InferRequest {
     /// Shapes and types, never values.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

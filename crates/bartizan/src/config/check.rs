@@ -103,6 +103,9 @@ pub(crate) fn contradictions(parsed: &Parsed) -> Vec<Problem> {
             found.push(parsed.problem(key, message));
         }
     }
+    if let Err(message) = config.score.model() {
+        found.push(parsed.problem("score.model", message));
+    }
     found.extend(ledger(parsed));
     found
 }

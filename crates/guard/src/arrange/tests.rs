@@ -28,6 +28,7 @@ fn guard(inputs: &[(&str, Datatype, &[i64])], rows_max: Option<u64>) -> Contract
         body_bytes_max: None,
         subject: None,
         classes: vec![],
+        table: bartizan_core::contract::Table::default(),
         inputs: inputs.iter().map(input).collect(),
         outputs: vec![output],
     };

@@ -23,6 +23,7 @@ fn contract(datatype: Datatype, row_len: i64, features: Vec<Feature>) -> Contrac
         body_bytes_max: None,
         subject: None,
         classes: vec![],
+        table: bartizan_core::contract::Table::default(),
         inputs: vec![Input { name: "X".into(), datatype, shape, features }],
         outputs: vec![output],
     };

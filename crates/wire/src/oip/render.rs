@@ -177,10 +177,7 @@ fn data(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), WireError> {
         Values::Fp16(values) => each(values, out, |bits, out| float(half::fp16_to_f32(*bits), out)),
         Values::Bf16(values) => each(values, out, |bits, out| float(half::bf16_to_f32(*bits), out)),
         Values::Fp32(values) => each(values, out, |value, out| float(*value, out)),
-        Values::Fp64(values) => each(values, out, |value, out| match value.is_finite() {
-            true => out.extend_from_slice(zmij::Buffer::new().format_finite(*value).as_bytes()),
-            false => out.extend_from_slice(b"null"),
-        }),
+        Values::Fp64(values) => each(values, out, |value, out| double(*value, out)),
         Values::Bytes(values) => {
             for (n, value) in values.iter().enumerate() {
                 separate(n, out);
@@ -220,7 +217,17 @@ fn integers<T: itoa::Integer + Copy>(values: &[T], out: &mut Vec<u8>) {
     });
 }
 
-fn float(value: f32, out: &mut Vec<u8>) {
+/// Appends `value`; NaN and infinities are `null`.
+pub(crate) fn float(value: f32, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// Appends `value`; NaN and infinities are `null`.
+pub(crate) fn double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
@@ -233,7 +240,7 @@ fn boolean(value: bool, out: &mut Vec<u8>) {
 }
 
 /// Appends `value` as a JSON text.
-fn text(value: &str, out: &mut Vec<u8>) {
+pub(crate) fn text(value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = value.as_bytes();
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
