@@ -234,5 +234,7 @@ def is_refusal(reply, status, code):
     body = reply.json()
     said = (reply.status_code, body.get("code"))
     assert said == (status, code), f"{said}: {reply.text}"
-    assert isinstance(body["error"], str) and body["error"], reply.text
+    # Azure ML and MLflow call it a message.
+    said = body.get("error", body.get("message"))
+    assert isinstance(said, str) and said, reply.text
     return True

@@ -24,7 +24,10 @@ def guarded(tmp_path_factory):
     """A house with an admin listener and a key of each bad kind."""
     folder = tmp_path_factory.mktemp("access") / "env"
     admin = f"127.0.0.1:{free_port()}"
-    with House(folder, models=[MODEL, "digits-mlp"], admin={"address": admin}) as house:
+    with House(
+        folder, models=[MODEL, "digits-mlp"], admin={"address": admin},
+        score={"model": MODEL},
+    ) as house:
         flipped = "a" if house.key[-12] != "a" else "b"
         expired = house.issue("late", lifetime="1s")
         revoked = house.issue("gone")

@@ -64,7 +64,6 @@ pub(crate) struct Heard<'a> {
     /// The body, its content coding undone; at most `limits.body_bytes_max` long.
     pub(crate) body: &'a Bytes,
     /// The model that is asked.
-    #[expect(dead_code, reason = "bodies in the shape that a contract names come next")]
     pub(crate) model: &'a Arc<Model>,
     /// Bounds on the body.
     pub(crate) limits: Limits,
