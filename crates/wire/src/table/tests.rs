@@ -208,7 +208,7 @@ fn tricks_of_csv_are_refused_with_their_line() {
     );
 }
 
-/// Both sides of the contract's limit of rows, in each form.
+/// T2: both sides of the contract's limit of rows, in each form.
 #[test]
 fn more_rows_than_the_contract_takes_are_too_large() {
     let plan = matrix();
