@@ -58,8 +58,13 @@ impl Stage {
             published: None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let addresses =
-            Addresses { inference: any, admin: None, operations: Some(any), log: None, socket: None };
+        let addresses = Addresses {
+            inference: any,
+            admin: None,
+            operations: Some(any),
+            log: None,
+            socket: None,
+        };
         let server = Server::start(&addresses, limits, services).unwrap();
         Self { server, log, disk, puppet, key: rig.key }
     }
