@@ -18,6 +18,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+try:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+except ImportError:  # an older `cryptography`: such signatures are said to be unchecked
+    MLDSA44PublicKey = None
+
 
 class Wrong(Exception):
     """We looked, and it is not in order."""
@@ -63,15 +68,22 @@ class Key:
             raise Wrong(f"unknown type of key: {self.name}")
 
     def verify(self, text, signature):
-        """True, False, or None where this script cannot check the type (ML-DSA-44)."""
-        if self.kind == 6:
-            return None
-        message = text.encode()
+        """True, False, or None where this `cryptography` cannot check the type (ML-DSA-44)."""
+        message, public = text.encode(), Ed25519PublicKey
+        if self.kind != 1:
+            time_s, signature = signature[:8], signature[8:]
         if self.kind == 4:
-            time_s, signature = struct.unpack(">Q", signature[:8])[0], signature[8:]
-            message = b"cosignature/v1\ntime %d\n" % time_s + message
+            message = b"cosignature/v1\ntime %d\n" % int.from_bytes(time_s, "big") + message
+        if self.kind == 6:
+            public = MLDSA44PublicKey
+            origin, size, root = checkpoint(text)
+            name, origin = self.name.encode(), origin.encode()
+            message = b"subtree/v1\n\0" + bytes([len(name)]) + name + time_s
+            message += bytes([len(origin)]) + origin + struct.pack(">QQ", 0, size) + root
+        if public is None:
+            return None
         try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, message)
+            public.from_public_bytes(self.key).verify(signature, message)
             return True
         except (InvalidSignature, ValueError):
             return False
@@ -129,7 +141,7 @@ class Policy:
                 else:
                     signed[name] = self.operators.get(name, key.name.split("/")[0])
         if not by_log:
-            raise Wrong("no log of the policy signed the checkpoint (with Ed25519)")
+            raise Wrong("no log of the policy signed the checkpoint")
         for name, operator in signed.items():
             own_text = ", the log's own operator: availability, not trust" if operator == own else ""
             notes.append(f"witness {name} ({operator}){own_text}")

@@ -23,6 +23,9 @@ use crate::tls::load::{self, LoadError};
 /// How often the sealing keys of the next day are looked after.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How long an orderly stop waits for the checkpoint that covers its own record.
+const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -151,8 +154,14 @@ impl Running {
         server.drain();
         upkeep.stop();
         let recorded = owner.local_principal().map(|caller| owner.record(&caller, &Act::Stopped));
-        if !matches!(recorded, Ok(Ok(_))) {
-            warn!("ledger.stop.unrecorded");
+        match recorded {
+            // Whoever rolls the store back now is behind what the anchor knows.
+            Ok(Ok(receipt)) => {
+                if owner.publication().wait(receipt.index, PUBLISH_WAIT_MAX).is_none() {
+                    warn!("ledger.stop.unpublished");
+                }
+            }
+            Ok(Err(_)) | Err(_) => warn!("ledger.stop.unrecorded"),
         }
         info!("gateway.server.stopped");
     }

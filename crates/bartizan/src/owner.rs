@@ -238,7 +238,6 @@ impl Owner {
     }
 
     /// What was published of the ledger, for those who wait for it.
-    #[expect(dead_code, reason = "the ack levels ask for it")]
     pub(crate) fn publication(&self) -> Publication {
         self.store.publication()
     }
