@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_core::{ModelName, ModelVersion};
+use bartizan_core::{ClockTrouble, ModelName, ModelVersion};
 use bartizan_decision::{Site, Snapshot};
 use bartizan_gateway::{Addresses, HttpLimits, Live, Server, Services, StartError as ListenError};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::handler::Handler;
 use crate::config::{Config, Tls};
@@ -23,6 +23,8 @@ use crate::tls::load::{self, LoadError};
 /// How often the sealing keys of the next day are looked after.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How often the clock is looked at.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an orderly stop waits for the checkpoint that covers its own record.
 const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -204,9 +206,40 @@ fn http_limits(config: &Config) -> HttpLimits {
         handshake_wait_max: millis(limits.handshake_ms_max),
         answer_wait_max: millis(limits.answer_ms_max),
         streams_max: limits.streams_max,
+        clock_must_be_synchronised: config.ledger.clock_synchronised,
         log_tls: config.log_reading.tls == Tls::On,
         drain_wait_max: millis(limits.drain_ms_max),
         implied_model: config.score.model().unwrap_or_default(),
+    }
+}
+
+/// Whether the clock was in trouble at the last look.
+#[derive(Default)]
+struct ClockWatch {
+    was_troubled: bool,
+}
+
+impl ClockWatch {
+    /// Says, and records, that the clock went back; readiness is off meanwhile.
+    fn look(&mut self, owner: &Owner) {
+        let must_be_synchronised = owner.environment().config().ledger.clock_synchronised;
+        let trouble = owner.clock().now().trouble(must_be_synchronised);
+        match trouble {
+            Some(ClockTrouble::Behind { behind_ns }) if !self.was_troubled => {
+                error!(behind_ns, "ledger.clock.stepped-back");
+                let act = Act::ClockStepped { behind_ns };
+                let recorded = owner.local_principal().map(|caller| owner.record(&caller, &act));
+                if !matches!(recorded, Ok(Ok(_))) {
+                    warn!("ledger.clock.unrecorded");
+                }
+            }
+            Some(ClockTrouble::Uncertain { error_ns }) if !self.was_troubled => {
+                error!(error_ns, "ledger.clock.uncertain");
+            }
+            None if self.was_troubled => info!("ledger.clock.in-order"),
+            Some(_) | None => {}
+        }
+        self.was_troubled = trouble.is_some();
     }
 }
 
@@ -220,7 +253,16 @@ impl Upkeep {
     fn start(owner: Arc<Owner>) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
-            while stopped.recv_timeout(UPKEEP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let mut watch = ClockWatch::default();
+            let ticks = u32::try_from(UPKEEP_INTERVAL.as_secs()).unwrap_or(u32::MAX);
+            for tick in (0..=ticks).cycle() {
+                if stopped.recv_timeout(CLOCK_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+                watch.look(&owner);
+                if tick != ticks {
+                    continue;
+                }
                 if let Err(error) = owner.maintain() {
                     warn!(error = %Chain(&error), "ledger.sealing-keys.not-made");
                 }

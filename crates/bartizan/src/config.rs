@@ -258,6 +258,9 @@ pub(crate) struct Ledger {
     /// A folder on another volume that remembers the newest checkpoint: a store that was put
     /// back to an earlier state is then refused. Relative to this file; empty: none.
     pub(crate) anchor: String,
+    /// Whether readiness needs a clock that the kernel says is disciplined, with an error of at
+    /// most one second. A clock that was set back by more than two seconds is never ready.
+    pub(crate) clock_synchronised: bool,
     /// Whether checkpoints carry an ML-DSA-44 signature beside the Ed25519 one.
     pub(crate) ml_dsa_44: bool,
 }
@@ -271,6 +274,7 @@ impl Default for Ledger {
             queue_records_max: 8_192,
             queue_bytes_max: 64 * MIB,
             anchor: String::new(),
+            clock_synchronised: false,
             ml_dsa_44: false,
         }
     }

@@ -15,6 +15,7 @@ pub(crate) mod log_key;
 mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;
+pub(crate) mod reopen;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,26 @@ pub const NS_PER_S: u64 = 1_000_000_000;
 /// Seconds in a day, leap seconds aside.
 pub const S_PER_DAY: u64 = 86_400;
 
+/// Most that the system's clock may be behind the recorded time, in nanoseconds.
+pub const STEP_BACK_NS_MAX: u64 = 2 * NS_PER_S;
+/// Largest error of a clock that decisions are dated by, in nanoseconds.
+pub const ERROR_NS_MAX: u64 = NS_PER_S;
+
+/// Why a clock is not to be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockTrouble {
+    /// It was set back by more than [`STEP_BACK_NS_MAX`].
+    Behind {
+        /// How far it is behind, in nanoseconds.
+        behind_ns: u64,
+    },
+    /// Its error may exceed [`ERROR_NS_MAX`].
+    Uncertain {
+        /// The kernel's bound, in nanoseconds.
+        error_ns: u64,
+    },
+}
+
 /// What the wall clock is kept right by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClockSource {
@@ -49,6 +69,27 @@ impl Stamp {
     /// Whole seconds since the Unix epoch.
     pub fn unix_s(&self) -> u64 {
         self.wall_ns / NS_PER_S
+    }
+
+    /// How far the system's clock is behind the recorded time, in nanoseconds: it was set back, or
+    /// the log knows a later time.
+    pub fn behind_ns(&self) -> u64 {
+        self.wall_ns.saturating_sub(self.raw_ns)
+    }
+
+    /// Why decisions should not be dated by this reading, if anything. An error bound counts where
+    /// something disciplines the clock, or where that is asked for.
+    pub fn trouble(&self, must_be_synchronised: bool) -> Option<ClockTrouble> {
+        let behind_ns = self.behind_ns();
+        if STEP_BACK_NS_MAX < behind_ns {
+            return Some(ClockTrouble::Behind { behind_ns });
+        }
+        let is_bounded = match self.source {
+            ClockSource::Synchronised | ClockSource::Simulated => true,
+            ClockSource::Unsynchronised => must_be_synchronised,
+        };
+        let is_wide = is_bounded && ERROR_NS_MAX < self.error_ns;
+        is_wide.then_some(ClockTrouble::Uncertain { error_ns: self.error_ns })
     }
 
     /// Whole days since the Unix epoch: what a day key is named by.
@@ -130,6 +171,27 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Both sides of each bound.
+    #[test]
+    fn a_clock_far_behind_or_uncertain_is_trouble() {
+        let at = |raw_ns, source, error_ns| Stamp {
+            wall_ns: 9 * NS_PER_S,
+            raw_ns,
+            mono_ns: 1,
+            source,
+            error_ns,
+        };
+        let (good, none) = (ClockSource::Synchronised, ClockSource::Unsynchronised);
+        assert_eq!(at(7 * NS_PER_S, good, NS_PER_S).trouble(true), None);
+        let behind = at(7 * NS_PER_S - 1, good, 0).trouble(false);
+        assert_eq!(behind, Some(ClockTrouble::Behind { behind_ns: 2 * NS_PER_S + 1 }));
+        let error_ns = NS_PER_S + 1;
+        let wide = Some(ClockTrouble::Uncertain { error_ns });
+        assert_eq!(at(9 * NS_PER_S, good, error_ns).trouble(false), wide);
+        assert_eq!(at(9 * NS_PER_S, none, error_ns).trouble(true), wide);
+        assert_eq!(at(9 * NS_PER_S, none, error_ns).trouble(false), None);
+    }
 
     /// Known dates, among them a leap day and both ends of a year.
     #[test]

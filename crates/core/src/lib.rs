@@ -19,7 +19,7 @@ pub mod principal;
 pub mod refusal;
 pub mod tensor;
 
-pub use clock::{Clock, ClockSource, Stamp};
+pub use clock::{Clock, ClockSource, ClockTrouble, Stamp};
 pub use contract::Contract;
 pub use digest::Digest;
 pub use disk::{Disk, DiskFile, DiskKind};

@@ -45,6 +45,8 @@ pub struct HttpLimits {
     pub answer_wait_max: Duration,
     /// Most streams of one HTTP/2 connection.
     pub streams_max: u32,
+    /// Whether readiness needs a clock that something disciplines, with a bounded error.
+    pub clock_must_be_synchronised: bool,
     /// Whether the listener of the log speaks TLS.
     pub log_tls: bool,
     /// Longest wait for open requests when the server stops.
@@ -66,6 +68,7 @@ impl Default for HttpLimits {
             handshake_wait_max: Duration::from_secs(5),
             answer_wait_max: Duration::from_secs(10),
             streams_max: 128,
+            clock_must_be_synchronised: false,
             log_tls: true,
             drain_wait_max: Duration::from_secs(20),
             implied_model: None,

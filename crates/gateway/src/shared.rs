@@ -128,7 +128,10 @@ impl Shared {
 
     /// Whether a decision would be answered now.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_draining.load(Ordering::Relaxed) && self.appender.is_writable()
+        let must_be_synchronised = self.limits.clock_must_be_synchronised;
+        !self.is_draining.load(Ordering::Relaxed)
+            && self.appender.is_writable()
+            && self.clock.now().trouble(must_be_synchronised).is_none()
     }
 }
 

@@ -49,7 +49,7 @@ pub use entry::{Entry, EntryClass, EntryTooLarge, SEALED_BYTES_MAX};
 pub use erased::Erasures;
 pub use log::{
     Log, LogConfig, ORIGIN_BYTES_MAX, OpenError, Recovery, RunningLog, SCAN_BYTES_DEFAULT,
-    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, epoch_origin,
 };
 pub use memory::MemDisk;
 pub use prove::{ProveError, prove_record};

@@ -44,6 +44,9 @@ pub struct LogConfig {
     pub folded_percent: u8,
     /// Whether a disk that forgets may be used.
     pub volatile_allowed: bool,
+    /// Whether opening begins a new epoch: another life of the log, after a loss. Its records go
+    /// on behind those that are left; it is published under [`epoch_origin`].
+    pub begin_epoch: bool,
     /// How many of the newest bytes opening checks frame by frame; of older segments it checks
     /// the header. Verifying checks all.
     pub scan_bytes_max: u64,
@@ -60,6 +63,7 @@ impl LogConfig {
             reserve_percent: 2,
             folded_percent: 5,
             volatile_allowed: false,
+            begin_epoch: false,
             scan_bytes_max: SCAN_BYTES_DEFAULT,
         }
     }
@@ -167,6 +171,12 @@ pub enum OpenError {
     },
 }
 
+/// The name under which an epoch of the log `origin` is published: its own for the first, with
+/// `/e<number>` behind it for every later one.
+pub fn epoch_origin(origin: &str, epoch: u64) -> String {
+    if epoch <= 1 { origin.to_owned() } else { format!("{origin}/e{epoch}") }
+}
+
 /// What opening a log found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
@@ -178,6 +188,8 @@ pub struct Recovery {
     pub is_new: bool,
     /// Bytes of an unfinished group that were cut off the end. Nobody was answered for them.
     pub torn_bytes: u64,
+    /// Which life of the log this is, from 1.
+    pub epoch: u64,
     /// Wall time of the last record; later stamps must not be before it.
     pub last_wall_ns: Option<u64>,
     /// Chain after the last record.
@@ -230,14 +242,24 @@ impl Log {
             bytes_max: config.queue_bytes_max,
         };
         let shared = Arc::new(Shared::new(bounds, space, (&*config.origin).into()));
+        let found_end = found.end;
+        let mut writer =
+            Writer::new(Arc::clone(&shared), Arc::clone(&spares), Arc::clone(&clock), found_end);
+        if config.begin_epoch {
+            writer.begin_epoch().map_err(|reason| OpenError::Io {
+                doing: "begin an epoch".to_owned(),
+                source: io::Error::other(reason),
+            })?;
+        }
+        let epoch = writer.epoch();
         let log = Self {
             disk,
-            clock: Arc::clone(&clock),
+            clock,
             appender: Appender { shared: Arc::clone(&shared) },
-            preparer: Preparer { shared: Arc::clone(&shared), spares: Arc::clone(&spares) },
-            writer: Writer::new(shared, spares, clock, found.end),
+            preparer: Preparer { shared, spares },
+            writer,
         };
-        Ok((log, Recovery { kind, ..found.recovery }))
+        Ok((log, Recovery { kind, epoch, ..found.recovery }))
     }
 
     /// The way in, for as many threads as like.

@@ -12,6 +12,7 @@
 //! - P3: an error of the disk ends the publisher; the log itself goes on, and the next opening
 //!   makes everything again.
 
+mod aside;
 mod edge;
 mod notice;
 mod tail;
@@ -29,7 +30,7 @@ use crate::queue::Shared;
 use crate::read::ReadError;
 use crate::tlog::{
     Checkpoint, Hash, NOTE_BYTES_MAX, Note, NoteSigner, Resource, SignerError, TILE_WIDTH,
-    TileNodeError, TileNodes, decimal, subtree_root,
+    TileNodeError, TileNodes, VerifierKey, decimal, subtree_root,
 };
 use edge::fold;
 pub(crate) use edge::{Edge, Full};
@@ -156,6 +157,8 @@ pub struct PublisherConfig {
     pub anchor: Option<Arc<dyn Disk>>,
     /// What else is known outside.
     pub outside: Vec<Outside>,
+    /// Keys of the epochs before this one: what they signed is set aside, not continued.
+    pub ended: Vec<VerifierKey>,
 }
 
 /// Name of the checkpoint in an anchor's folder.
@@ -201,8 +204,12 @@ impl Publisher {
         clock: Arc<dyn Clock>,
         config: PublisherConfig,
     ) -> Result<Self, PublishError> {
-        let PublisherConfig { signers, anchor, outside } = config;
+        let PublisherConfig { signers, anchor, outside, ended } = config;
         let mut known = outside;
+        aside::checkpoint(&*disk, TLOG_DIR, &ended, Some(shared.durable()))?;
+        if let Some(anchor) = &anchor {
+            aside::checkpoint(&**anchor, "", &ended, None)?;
+        }
         let own = read_checkpoint(&*disk, &tlog_name(&Resource::Checkpoint), &signers)?;
         known.extend(own.as_ref().map(|own| outside_of("its own newest checkpoint", own)));
         if let Some(anchor) = &anchor {

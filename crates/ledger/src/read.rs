@@ -120,6 +120,11 @@ impl Reader {
         &self.origin
     }
 
+    /// Which life of the log its last segment is of, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.segments.last().map_or(1, |segment| segment.header.epoch)
+    }
+
     /// All entries in order.
     pub fn entries(&self) -> Entries<'_> {
         Entries { reader: self, segment_idx: 0, walk: None, is_over: false }

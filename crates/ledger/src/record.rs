@@ -356,6 +356,11 @@ act_kinds! {
     Pruned 40 "pruned",
     /// The store's formats were brought up to this release's.
     StoreUpgraded 41 "store-upgraded",
+    /// A new epoch of the log began after a loss: `resource` names the epoch before, `reason`
+    /// cites its last known checkpoint, `count` says how many records are lost.
+    EpochBegun 60 "epoch-begun",
+    /// The system's clock went back by more than it may; readiness went off.
+    ClockStepped 61 "clock-stepped",
 }
 
 /// How an act ended.

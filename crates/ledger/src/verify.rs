@@ -87,6 +87,8 @@ pub struct Damage {
 pub struct VerifyReport {
     /// Name of the log.
     pub origin: String,
+    /// Which life of the log its last segment is of.
+    pub epoch: u64,
     /// Records read and found right, up to the first damage.
     pub n_records: u64,
     /// Segments read.
@@ -334,10 +336,14 @@ impl<'d> Run<'d> {
             Some(format!("it has {len} bytes, its header says {}", header.segment_bytes))
         } else if header.chain != self.chain {
             Some("its chain does not follow from the segment before".to_owned())
+        } else if header.epoch < self.report.epoch {
+            let before = self.report.epoch;
+            Some(format!("it is of epoch {}, the one before of {before}", header.epoch))
         } else if header.opened_ns < self.opened_ns {
             Some("it was begun before the segment before".to_owned())
         } else {
             self.opened_ns = header.opened_ns;
+            self.report.epoch = header.epoch;
             None
         }
     }

@@ -320,6 +320,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Which life of the log this is.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.end.epoch
+    }
+
+    /// Begins another life of the log: a segment of its own behind what is left.
+    pub(crate) fn begin_epoch(&mut self) -> Result<(), String> {
+        self.end.epoch += 1;
+        match self.rotate(GROUP_BYTES_MAX / 4, true) {
+            Ok(()) => Ok(()),
+            Err(Failure::NoRoom) => Err("the volume is full".to_owned()),
+            Err(Failure::Fatal(reason)) => Err(reason),
+        }
+    }
+
     fn begin(&mut self, spare: Spare) -> io::Result<()> {
         let Spare { mut file, len_bytes } = spare;
         let opened_ns = self.clock.now().wall_ns.max(self.end.opened_ns);

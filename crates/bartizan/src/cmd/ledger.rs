@@ -8,16 +8,20 @@ mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bartizan_core::{DecisionId, ModelVersion};
-use bartizan_ledger::tlog::Policy;
+use bartizan_ledger::tlog::{Policy, VerifierKey};
+use bartizan_ledger::{FileDisk, Reader};
 
-use super::{Failure, Format, Outcome, Place};
+use super::{Failure, Format, Outcome, Place, world};
+use crate::answer::Answer;
 use crate::config::FILE_NAME;
 use crate::environment::Environment;
 use crate::files;
 use crate::owner::log_key;
 use crate::owner::operation::KeysRotation;
+use crate::owner::reopen::{ReopenError, Reopened, reopen};
 
 /// Longest policy file, in bytes.
 const POLICY_BYTES_MAX: u64 = 1 << 20;
@@ -73,6 +77,14 @@ pub(crate) enum Args {
     },
     /// Print the policy that trusts this environment's log: what others need to check its proofs
     Policy,
+    /// Print the log's verifier keys, one a line: what a witness is told
+    Key,
+    /// Begin a new epoch of a log that has lost records
+    Reopen {
+        /// The loss is known and accepted; the new epoch's first record cites it
+        #[arg(long, required = true)]
+        after_loss: bool,
+    },
 }
 
 /// Runs `bartizan ledger`.
@@ -94,13 +106,30 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         }
         Args::Rotate { what, reason } => rotate::run(*what, reason, place, out),
         Args::Policy => {
-            let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
-            let keys = log_key::public(&environment).map_err(Failure::unknown)?;
+            let keys = keys(&place.environment)?;
             for key in keys {
                 writeln!(out, "log {key}")?;
             }
             writeln!(out, "quorum none")?;
-            Ok(crate::answer::Answer::Yes)
+            Ok(Answer::Yes)
+        }
+        Args::Key => {
+            for key in keys(&place.environment)? {
+                writeln!(out, "{key}")?;
+            }
+            Ok(Answer::Yes)
+        }
+        Args::Reopen { after_loss: _ } => {
+            let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
+            let reopened = reopen(&environment, &world()).map_err(|error| match error {
+                error @ ReopenError::NothingLost => Failure::no(error),
+                error => Failure::unknown(error),
+            })?;
+            let Reopened { epoch, n_left, n_lost, receipt } = reopened;
+            eprintln!("Epoch {epoch} goes on behind {n_left} records; {n_lost} are lost.");
+            eprintln!("Its keys have a new name: give witnesses `bartizan ledger key` again.");
+            writeln!(out, "{receipt}")?;
+            Ok(Answer::Yes)
         }
     }
 }
@@ -117,9 +146,20 @@ fn policy(file: Option<&Path>, root: &Path) -> Result<Option<Policy>, Failure> {
     if !root.join(FILE_NAME).is_file() {
         return Ok(None);
     }
-    let environment = Environment::open(root).map_err(Failure::unknown)?;
-    let keys = log_key::public(&environment).map_err(Failure::unknown)?;
+    let keys = keys(root)?;
     Ok((!keys.is_empty()).then(|| Policy::of_logs(keys)))
+}
+
+/// The public keys of the log of the environment `root`, those of its newest epoch first.
+fn keys(root: &Path) -> Result<Vec<VerifierKey>, Failure> {
+    let environment = Environment::open(root).map_err(Failure::unknown)?;
+    let disk = FileDisk::open(environment.store_dir()).map_err(Failure::unknown)?;
+    let epoch = match Reader::open(Arc::new(disk)) {
+        Ok(reader) => reader.epoch(),
+        // What is wrong with the log is said by whoever reads it; its keys are what they are.
+        Err(_) => 1,
+    };
+    log_key::public(&environment, epoch).map_err(Failure::unknown)
 }
 
 /// A model's version out of a record's number.

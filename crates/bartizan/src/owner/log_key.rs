@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bartizan_core::Entropy;
+use bartizan_ledger::epoch_origin;
 use bartizan_ledger::tlog::{KeyKind, NoteSigner, SignerError, VerifierKey};
 use zeroize::Zeroizing;
 
@@ -30,12 +31,33 @@ pub(crate) enum LogKeyError {
     },
 }
 
-/// The public keys of the environment's log; none where it has none yet.
+/// The public keys of the environment's log, under the name of each epoch up to `epoch`; none
+/// where it has none yet.
 ///
 /// # Errors
 /// [`LogKeyError`].
-pub(crate) fn public(environment: &Environment) -> Result<Vec<VerifierKey>, LogKeyError> {
-    Ok(read(environment)?.iter().map(|signer| signer.public().clone()).collect())
+pub(crate) fn public(
+    environment: &Environment,
+    epoch: u64,
+) -> Result<Vec<VerifierKey>, LogKeyError> {
+    let signers = read(environment)?;
+    let mut keys = Vec::new();
+    for epoch in (1..=epoch).rev() {
+        let named = in_epoch(environment, &signers, epoch)?;
+        keys.extend(named.iter().map(|signer| signer.public().clone()));
+    }
+    Ok(keys)
+}
+
+/// `signers` under the name of an epoch.
+fn in_epoch(
+    environment: &Environment,
+    signers: &[NoteSigner],
+    epoch: u64,
+) -> Result<Vec<NoteSigner>, LogKeyError> {
+    let name = epoch_origin(&environment.origin(), epoch);
+    let renamed = signers.iter().map(|signer| signer.renamed(&name));
+    renamed.collect::<Result<_, _>>().map_err(|source| damaged(environment, source))
 }
 
 fn damaged(environment: &Environment, source: SignerError) -> LogKeyError {
@@ -63,7 +85,7 @@ fn read(environment: &Environment) -> Result<Vec<NoteSigner>, LogKeyError> {
     Ok(signers)
 }
 
-/// The keys of the environment's log: Ed25519 first, then ML-DSA-44 where it is configured. What
+/// The keys of an epoch of the environment's log: Ed25519 first, then ML-DSA-44 where it is configured. What
 /// is missing is made; a file that is there is never replaced but by more keys.
 ///
 /// # Errors
@@ -71,6 +93,7 @@ fn read(environment: &Environment) -> Result<Vec<NoteSigner>, LogKeyError> {
 pub(super) fn signers(
     environment: &Environment,
     entropy: &dyn Entropy,
+    epoch: u64,
 ) -> Result<Vec<NoteSigner>, LogKeyError> {
     let mut signers = read(environment)?;
     let mut kinds = vec![KeyKind::Ed25519];
@@ -93,5 +116,5 @@ pub(super) fn signers(
         files::replace(&environment.log_key_file(), text.as_bytes())?;
     }
     signers.retain(|signer| kinds.contains(&signer.public().kind()));
-    Ok(signers)
+    in_epoch(environment, &signers, epoch)
 }

@@ -10,8 +10,9 @@ use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
     FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
-    Outcome as RecordedOutcome, Publication, PublisherConfig, Receipt, Record, RecordedFinding,
-    Recovery, RunningLog, RunningPublisher, Sealer, SealingKeys, SealingKeysError, StoreLock,
+    Outcome as RecordedOutcome, Publication, PublishError, Publisher, PublisherConfig, Receipt,
+    Record, RecordedFinding, Recovery, RunningLog, RunningPublisher, Sealer, SealingKeys,
+    SealingKeysError, StoreLock,
 };
 use tracing::{error, info, warn};
 
@@ -126,6 +127,11 @@ pub(crate) enum Act {
     },
     /// Keys, holds, erasures, backups: as the ledger records it.
     Kept(Box<RecordedAct<'static>>),
+    /// The system's clock went back by so many nanoseconds.
+    ClockStepped {
+        /// How far.
+        behind_ns: u64,
+    },
     /// A model was added.
     ModelAdded(Shelved),
     /// A model was removed.
@@ -178,6 +184,12 @@ impl Act {
             }
             Self::KeyRevoked { id } => of_key(ActKind::KeyRevoked, id),
             Self::Kept(act) => (**act).clone(),
+            Self::ClockStepped { behind_ns } => {
+                let mut act = RecordedAct::new(ActKind::ClockStepped);
+                act.reason =
+                    Some(format!("the clock is {behind_ns} ns behind recorded time").into());
+                act
+            }
             Self::ModelAdded(shelved) => of_model(ActKind::ModelAdded, shelved),
             Self::ModelRemoved(shelved) => of_model(ActKind::ModelRemoved, shelved),
             Self::ModelLoaded(shelved) => of_model(ActKind::ModelLoaded, shelved),
@@ -269,13 +281,7 @@ impl Store {
             LedgerDisk::File => Arc::new(files),
             LedgerDisk::Memory => Arc::new(MemDisk::new()),
         };
-        let config = LogConfig {
-            segment_bytes: ledger.segment_bytes,
-            queue_records_max: ledger.queue_records_max as usize,
-            queue_bytes_max: usize::try_from(ledger.queue_bytes_max).unwrap_or(usize::MAX),
-            volatile_allowed: ledger.volatile,
-            ..LogConfig::new(environment.origin())
-        };
+        let config = log_config(environment);
         let opened = Log::open(disk.clone(), &config, (world.clock_not_before)(0));
         let (mut log, recovery) =
             opened.map_err(|source| StoreError::Log { path: path.clone(), source })?;
@@ -283,7 +289,10 @@ impl Store {
         let clock = (world.clock_not_before)(recovery.last_wall_ns.unwrap_or(0));
         let sealing = sealing_keys(environment, world, clock.now().day())?;
         let names = &environment.config().environment;
-        let publisher = publisher(environment, world, &log, &path)?;
+        let publisher = publisher(environment, world, &log, recovery.epoch)
+            .map_err(|source| publish_error(source, &path))?
+            .start(Box::new(publisher_failed))
+            .map_err(StoreError::Threads)?;
         // A subject's first key is durable before the record that needs it.
         let flushed = sealing.clone();
         log.set_before_write(Box::new(move || flushed.flush()));
@@ -435,13 +444,51 @@ impl Store {
     }
 }
 
-/// Starts what publishes `log`, after it has been compared with all that is known of it.
-fn publisher(
+/// How the log of `environment` is kept.
+pub(super) fn log_config(environment: &Environment) -> LogConfig {
+    let ledger = &environment.config().ledger;
+    LogConfig {
+        segment_bytes: ledger.segment_bytes,
+        queue_records_max: ledger.queue_records_max as usize,
+        queue_bytes_max: usize::try_from(ledger.queue_bytes_max).unwrap_or(usize::MAX),
+        volatile_allowed: ledger.volatile,
+        ..LogConfig::new(environment.origin())
+    }
+}
+
+/// Why there is no publisher.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublisherError {
+    /// What was published is not in order.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The keys are not.
+    #[error(transparent)]
+    Key(#[from] LogKeyError),
+    /// The anchor's folder cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+fn publish_error(error: PublisherError, path: &Path) -> StoreError {
+    match error {
+        PublisherError::Publish(source) => StoreError::Publish { path: path.to_owned(), source },
+        PublisherError::Key(error) => error.into(),
+        PublisherError::File(error) => error.into(),
+    }
+}
+
+fn publisher_failed(error: PublishError) {
+    error!(error = %crate::log::Chain(&error), "ledger.publisher.failed");
+}
+
+/// What publishes `log` in its `epoch`, after it has been compared with all that is known of it.
+pub(super) fn publisher(
     environment: &Environment,
     world: &World,
     log: &Log,
-    path: &Path,
-) -> Result<RunningPublisher, StoreError> {
+    epoch: u64,
+) -> Result<Publisher, PublisherError> {
     let anchor: Option<Arc<dyn Disk>> = match environment.anchor_dir() {
         None => None,
         Some(folder) => {
@@ -449,13 +496,10 @@ fn publisher(
             Some(Arc::new(disk))
         }
     };
-    let signers = log_key::signers(environment, &*world.entropy)?;
-    let config = PublisherConfig { signers, anchor, outside: Vec::new() };
-    let opened = log.publisher(config);
-    let publisher =
-        opened.map_err(|source| StoreError::Publish { path: path.to_owned(), source })?;
-    let failed = |error| error!(error = %crate::log::Chain(&error), "ledger.publisher.failed");
-    publisher.start(Box::new(failed)).map_err(StoreError::Threads)
+    let signers = log_key::signers(environment, &*world.entropy, epoch)?;
+    let ended = log_key::public(environment, epoch.saturating_sub(1))?;
+    let config = PublisherConfig { signers, anchor, outside: Vec::new(), ended };
+    Ok(log.publisher(config)?)
 }
 
 fn sealing_keys(

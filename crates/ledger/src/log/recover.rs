@@ -191,6 +191,7 @@ fn check_last(disk: &dyn Disk, segment: &Segment) -> Result<Found, OpenError> {
             torn_bytes,
             last_wall_ns: last_wall_ns.or(Some(opened_ns)),
             chain,
+            epoch: 1,
             kind: DiskKind::Durable,
         },
     })
@@ -257,6 +258,7 @@ fn begin(spares: &Spares, config: &LogConfig, clock: &dyn Clock) -> Result<Found
             torn_bytes: 0,
             last_wall_ns: None,
             chain,
+            epoch: 1,
             kind: DiskKind::Durable,
         },
     })

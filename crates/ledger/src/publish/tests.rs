@@ -23,7 +23,7 @@ fn signers() -> Vec<NoteSigner> {
 }
 
 fn config() -> PublisherConfig {
-    PublisherConfig { signers: signers(), anchor: None, outside: Vec::new() }
+    PublisherConfig { signers: signers(), anchor: None, outside: Vec::new(), ended: Vec::new() }
 }
 
 fn open(disk: &SimDisk) -> Result<Log, OpenError> {
@@ -326,4 +326,49 @@ fn an_error_of_the_disk_ends_the_publisher_and_not_the_log() {
     assert!(publisher.step().is_err());
     assert_eq!(*told.lock().unwrap(), [false]);
     append(log, 2, &mut chance);
+}
+
+/// After a loss: the old checkpoint is set aside, the new epoch goes on behind what is left under
+/// a name of its own, and the folder is whole again.
+#[test]
+fn a_new_epoch_goes_on_behind_what_is_left_under_its_own_name() {
+    let (disk, anchor) = (SimDisk::new(1), Arc::new(SimDisk::new(2)));
+    let anchored = || PublisherConfig { anchor: Some(anchor.clone()), ..config() };
+    let log = open(&disk).unwrap();
+    let publisher = log.publisher(anchored()).unwrap();
+    let log = append(log, 300, &mut SplitMix::new(1));
+    let names = || disk.list("wal").unwrap();
+    let before: Vec<_> = names();
+    drop(append(log, 700, &mut SplitMix::new(2)));
+    publisher.finish().unwrap();
+    // All segments but the first few are lost.
+    for name in names().iter().filter(|name| !before.contains(name)) {
+        disk.remove(&format!("wal/{name}")).unwrap();
+    }
+    let log = open(&disk).unwrap();
+    let stored = log.appender().n_durable();
+    assert!(stored < 1_000, "{stored} records are left");
+    assert!(matches!(log.publisher(anchored()), Err(PublishError::Behind { known: 1_000, .. })));
+    drop(log);
+    let begin = LogConfig { segment_bytes: 16 << 10, begin_epoch: true, ..LogConfig::new(ORIGIN) };
+    let (log, recovery) = Log::open(Arc::new(disk.clone()), &begin, clock()).unwrap();
+    assert_eq!((recovery.epoch, log.appender().n_durable()), (2, stored));
+    let name = crate::log::epoch_origin(ORIGIN, 2);
+    let key = || signers().remove(0);
+    let reopened = || PublisherConfig {
+        signers: vec![key().renamed(&name).unwrap()],
+        ended: vec![key().public().clone()],
+        anchor: Some(anchor.clone()),
+        ..config()
+    };
+    let publisher = log.publisher(reopened()).unwrap();
+    append(log, 5, &mut SplitMix::new(3));
+    publisher.finish().unwrap();
+    assert!(disk.bytes("tlog/checkpoint.e1").is_ok() && anchor.bytes("checkpoint.e1").is_ok());
+    let newest = read_checkpoint(&disk, "tlog/checkpoint", &reopened().signers).unwrap().unwrap();
+    assert_eq!(newest.size, stored + 5);
+    assert_eq!(newest.root, roots(&disk).unwrap()[newest.size as usize]);
+    // It opens again as what it is now.
+    let log = open(&disk).unwrap();
+    assert!(log.publisher(reopened()).is_ok_and(|publisher| !publisher.has_grown()));
 }

@@ -81,6 +81,14 @@ impl NoteSigner {
         Ok(Self { public, secret, seed })
     }
 
+    /// The same key under another name.
+    ///
+    /// # Errors
+    /// [`SignerError::Key`] where no key can have that name.
+    pub fn renamed(&self, name: &str) -> Result<Self, SignerError> {
+        Self::from_seed(name, self.public.kind(), &self.seed)
+    }
+
     /// The key that checks its signatures.
     pub fn public(&self) -> &VerifierKey {
         &self.public

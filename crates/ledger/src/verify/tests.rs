@@ -313,7 +313,12 @@ fn published(n: u64) -> (SimDisk, Policy) {
     let (mut log, _) = Log::open(Arc::new(disk.clone()), &config, clock.clone()).unwrap();
     let key = NoteSigner::from_seed("log.example/a/0", KeyKind::Ed25519, &[1; 32]).unwrap();
     let policy = Policy::of_logs(vec![key.public().clone()]);
-    let config = PublisherConfig { signers: vec![key], anchor: None, outside: Vec::new() };
+    let config = PublisherConfig {
+        signers: vec![key],
+        anchor: None,
+        outside: Vec::new(),
+        ended: Vec::new(),
+    };
     let mut publisher = log.publisher(config).unwrap();
     for n in 0..n {
         let at = clock.now();

@@ -273,7 +273,10 @@ impl<'d> Audit<'d> {
         let known = ["checkpoint", "checkpoint.cosigned", "settled"];
         let temporary = ["checkpoint.tmp", "checkpoint.cosigned.tmp", "settled.tmp"];
         for name in self.disk.list(TLOG_DIR)? {
-            if !known.contains(&name.as_str()) && !temporary.contains(&name.as_str()) {
+            // The last checkpoint of an epoch that has ended.
+            let is_aside = name.starts_with("checkpoint.e");
+            let is_known = known.contains(&name.as_str()) || is_aside;
+            if !is_known && !temporary.contains(&name.as_str()) {
                 let what = "is no file of the published log".to_owned();
                 self.fault(damage(&format!("{TLOG_DIR}/{name}"), 0, None, what));
             }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bartizan_core::Digest;
 use bartizan_ledger::tlog::{Checkpoint, Note, Quorum};
 use bartizan_ledger::{
-    Checks, Damage, Decision, FileDisk, Outside, Scope, Sealer, VerifyReport, verify_with,
+    Checks, Damage, Decision, FileDisk, Outside, Reader, Scope, Sealer, VerifyReport, epoch_origin,
+    verify_with,
 };
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
@@ -80,6 +81,12 @@ fn anchored(environment: &Environment) -> Option<Outside> {
     };
     let note = Note::parse(&bytes).ok()?;
     let checkpoint = Checkpoint::parse(note.text).ok()?;
+    let disk = FileDisk::open(environment.store_dir()).ok()?;
+    let epoch = Reader::open(Arc::new(disk)).map_or(1, |reader| reader.epoch());
+    if checkpoint.origin != epoch_origin(&environment.origin(), epoch) {
+        eprintln!("Note: the anchor knows `{}`, an epoch that has ended.", checkpoint.origin);
+        return None;
+    }
     let source = format!("the anchor in {}", folder.display());
     Some(Outside { source, size: checkpoint.size, root: Some(checkpoint.root) })
 }
@@ -129,7 +136,7 @@ fn damage_text(damage: &Damage) -> String {
 }
 
 fn show(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(out, "log       {}", report.origin)?;
+    writeln!(out, "log       {}, epoch {}", report.origin, report.epoch)?;
     writeln!(
         out,
         "records   {} in {} segments, {} bytes",
@@ -212,6 +219,7 @@ fn as_json(report: &VerifyReport) -> serde_json::Value {
     let tree = &report.tree;
     json!({
         "origin": report.origin,
+        "epoch": report.epoch,
         "n_records": report.n_records,
         "n_segments": report.n_segments,
         "n_bytes": report.n_bytes,
