@@ -13,6 +13,8 @@ const IDENTITY_API: &str = "2023-01-31";
 const ROLE_API: &str = "2022-04-01";
 const ZONE_API: &str = "2024-06-01";
 const DEPLOYMENT_API: &str = "2024-03-01";
+/// Parameter with the object id of the service principal.
+const SP_OBJECT_ID: &str = "servicePrincipalObjectId";
 /// Role id of Private DNS Zone Contributor, the same in every tenant.
 const ZONE_CONTRIBUTOR_ID: &str = "b12aa53e-6015-4669-85d0-8515ebb3ae7f";
 
@@ -33,7 +35,7 @@ pub(super) fn template(facts: &Facts<'_>, names: &Names) -> Value {
     }
     if has_cluster {
         if let Some(zone) = &names.zone {
-            resources.extend(private_zone(names, zone));
+            resources.extend(private_zone(facts, names, zone));
         }
         resources.push(cluster::resource(facts, names));
     }
@@ -64,6 +66,11 @@ fn parameters(facts: &Facts<'_>) -> Value {
     if facts.plan.identity.kind == IdentityType::ServicePrincipal {
         parameters.insert("servicePrincipalId".into(), json!({"type": "string"}));
         parameters.insert("servicePrincipalSecret".into(), json!({"type": "securestring"}));
+        let about = "Object id of the service principal: az ad sp show --id APP --query id";
+        parameters.insert(
+            SP_OBJECT_ID.into(),
+            json!({"type": "string", "metadata": {"description": about}}),
+        );
     }
     Value::Object(parameters)
 }
@@ -201,7 +208,7 @@ fn nat_gateway(subnet: &str, location: &str) -> [Value; 2] {
     ]
 }
 
-fn private_zone(names: &Names, zone: &str) -> Vec<Value> {
+fn private_zone(facts: &Facts<'_>, names: &Names, zone: &str) -> Vec<Value> {
     let vnet = format!(
         "[resourceId('{}', 'Microsoft.Network/virtualNetworks', '{}')]",
         names.vnet_group, names.vnet
@@ -221,6 +228,7 @@ fn private_zone(names: &Names, zone: &str) -> Vec<Value> {
         role(
             &format!("Microsoft.Network/privateDnsZones/{zone}"),
             ZONE_CONTRIBUTOR_ID,
+            facts,
             names,
             &zone_id,
         ),
@@ -237,11 +245,13 @@ pub(super) fn network_dependency(names: &Names) -> String {
 }
 
 /// A role of the cluster's identity on one resource of this deployment.
-fn role(scope: &str, role_id: &str, names: &Names, depends: &str) -> Value {
+fn role(scope: &str, role_id: &str, facts: &Facts<'_>, names: &Names, depends: &str) -> Value {
     let mut role = assignment(&format!("'{scope}', '{role_id}', '{}'", names.identity), role_id);
+    let Principal { id, waits_for } = principal(facts, names);
+    let waits: Vec<String> = [depends.to_owned()].into_iter().chain(waits_for).collect();
     role["scope"] = json!(scope);
-    role["dependsOn"] = json!([depends, identity_id(names)]);
-    role["properties"]["principalId"] = json!(identity_principal(names));
+    role["dependsOn"] = json!(waits);
+    role["properties"]["principalId"] = json!(id);
     role
 }
 
@@ -273,21 +283,37 @@ fn identity_principal(names: &Names) -> String {
     )
 }
 
-/// The planned roles over the network. A service principal's are assigned outside: its object id
-/// is not known here.
+/// Whom the cluster acts as.
+struct Principal {
+    /// The object id that roles are assigned to, as an expression.
+    id: String,
+    /// What has to be there before it can be assigned anything.
+    waits_for: Option<String>,
+}
+
+fn principal(facts: &Facts<'_>, names: &Names) -> Principal {
+    match facts.plan.identity.kind {
+        IdentityType::UserAssigned => {
+            Principal { id: identity_principal(names), waits_for: Some(identity_id(names)) }
+        }
+        IdentityType::SystemAssigned => {
+            let cluster = names.cluster_id();
+            let id = cluster.trim_matches(['[', ']']);
+            let api = cluster::AKS_API;
+            let id = format!("[reference({id}, '{api}', 'Full').identity.principalId]");
+            Principal { id, waits_for: Some(cluster) }
+        }
+        // Its application id is not what roles are assigned to, so its object id is asked for.
+        IdentityType::ServicePrincipal => {
+            Principal { id: format!("[parameters('{SP_OBJECT_ID}')]"), waits_for: None }
+        }
+    }
+}
+
+/// The planned roles over the network.
 fn roles(facts: &Facts<'_>, names: &Names) -> Vec<Value> {
     let plan = facts.plan;
-    let (principal, depends) = match plan.identity.kind {
-        IdentityType::UserAssigned => (identity_principal(names), identity_id(names)),
-        IdentityType::SystemAssigned => {
-            let id = names.cluster_id();
-            let id = id.trim_matches(['[', ']']);
-            let api = cluster::AKS_API;
-            let principal = format!("[reference({id}, '{api}', 'Full').identity.principalId]");
-            (principal, names.cluster_id())
-        }
-        IdentityType::ServicePrincipal => return Vec::new(),
-    };
+    let Principal { id: principal, waits_for } = principal(facts, names);
     let mut made = Vec::new();
     for held in plan.identity.roles.iter().flatten().filter(|held| may_join(held)) {
         let vnet = format!("Microsoft.Network/virtualNetworks/{}", names.vnet);
@@ -300,7 +326,7 @@ fn roles(facts: &Facts<'_>, names: &Names) -> Vec<Value> {
         };
         let seed = format!("'{}', '{}'", on.as_deref().unwrap_or("network"), names.cluster);
         let mut assigned = assignment(&seed, NETWORK_CONTRIBUTOR_ID);
-        let mut waits = vec![depends.clone()];
+        let mut waits: Vec<String> = waits_for.iter().cloned().collect();
         if let Some(on) = on {
             assigned["scope"] = json!(on);
             waits.push(network_dependency(names));

@@ -81,6 +81,36 @@ fn nothing_rendered_is_public_and_bytes_are_stable() {
     }
 }
 
+/// Whoever the cluster acts as gets the planned roles: by name where Azure makes the principal, by
+/// its object id where it was there before.
+#[test]
+fn every_kind_of_identity_gets_its_planned_roles() {
+    for (kind, expected) in [
+        ("userAssigned", "userAssignedIdentities"),
+        ("servicePrincipal", "parameters('servicePrincipalObjectId')"),
+    ] {
+        let plan =
+            format!("/identity/type={kind}; /profile=standalone; /privateCluster/dnsZone=system");
+        let plan = serving(&plan);
+        let template = arm_template(&plan).unwrap();
+        let all = template["resources"].as_array().unwrap();
+        let nested =
+            all.iter().filter_map(|one| one["properties"]["template"]["resources"].as_array());
+        let roles: Vec<_> = nested
+            .flatten()
+            .chain(all)
+            .filter(|one| one["type"] == "Microsoft.Authorization/roleAssignments")
+            .collect();
+        assert!(!roles.is_empty(), "{kind}");
+        for role in roles {
+            let principal = role["properties"]["principalId"].as_str().unwrap();
+            assert!(principal.contains(expected), "{kind}: {principal}");
+        }
+        let declared = template["parameters"].as_object().unwrap();
+        assert_eq!(declared.contains_key("servicePrincipalObjectId"), kind == "servicePrincipal");
+    }
+}
+
 /// azureml-core 1.61 `validate_configuration`: all six network fields or none, and an internal
 /// load balancer with its subnet.
 #[test]
