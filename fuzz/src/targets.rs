@@ -32,9 +32,10 @@ pub const TARGETS: &[Target] = &[
     ("key_text", key_text),
     ("oip", oip_body),
     ("onnx", onnx),
-    ("parquet", parquet),
+    ("plan", plan),
     ("receipt", receipt),
     ("record", record),
+    ("rows", rows),
     ("sealed", sealed),
     ("token", token),
     ("wal", wal_recovery),
@@ -160,8 +161,24 @@ fn zeroes(signature: &Signature) -> Option<Vec<Tensor>> {
     signature.inputs.iter().map(tensor).collect()
 }
 
-/// A file of rows.
-fn parquet(bytes: &[u8]) {
+/// A plan, or an export that makes one, in each of the three notations: what is understood is
+/// judged, repaired and judged again without more findings than before.
+fn plan(bytes: &[u8]) {
+    use bartizan_deploy::read::Format;
+    for format in [Format::Toml, Format::Yaml, Format::Json] {
+        let Ok(imported) = bartizan_deploy::import::read(&[(bytes, format)]) else { continue };
+        let before = bartizan_deploy::fix::check_with_fixes(&imported.reading);
+        let repaired = bartizan_deploy::fix::repair(&imported.reading.plan);
+        let text = serde_json::to_vec(&repaired.plan).expect("a plan can be written");
+        let again = bartizan_deploy::import::read(&[(&text, Format::Json)]);
+        let again = again.expect("what was repaired can be read");
+        let after = bartizan_deploy::fix::check_with_fixes(&again.reading);
+        assert!(after.findings.len() <= before.findings.len(), "a repair broke something");
+    }
+}
+
+/// A file of rows in any of the formats, which its content tells.
+fn rows(bytes: &[u8]) {
     let name = format!("bartizan-fuzz-{}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, bytes).expect("a temporary file can be written");

@@ -1,4 +1,0 @@
-//! Fuzz target `parquet`; see `src/targets.rs`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bartizan_fuzz::targets::run("parquet", bytes));
