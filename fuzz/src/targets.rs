@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("record", record),
     ("rows", rows),
     ("sealed", sealed),
+    ("tlog", tlog),
     ("token", token),
     ("wal", wal_recovery),
 ];
@@ -48,6 +49,40 @@ pub const TARGETS: &[Target] = &[
 pub fn run(name: &str, bytes: &[u8]) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a known target");
     target(bytes);
+}
+
+/// Notes, checkpoints, proofs, policies, requests to a witness: what reads, prints itself again.
+fn tlog(bytes: &[u8]) {
+    use bartizan_ledger::tlog::{
+        Checkpoint, Note, Policy, Resource, TlogProof, VerifierKey, bundle_entries,
+    };
+    if let Ok(note) = Note::parse(bytes) {
+        assert_eq!(note.to_string().as_bytes(), bytes);
+        if let Ok(checkpoint) = Checkpoint::parse(note.text) {
+            assert_eq!(checkpoint.to_string(), note.text);
+        }
+    }
+    if let Ok(proof) = TlogProof::parse(bytes) {
+        assert_eq!(proof.to_string().as_bytes(), bytes);
+        let _ = proof.verify(&[7; 32]);
+        if let Some(extra) = &proof.extra {
+            let _ = bartizan_ledger::Extra::decode(extra).map(|extra| extra.verify().is_ok());
+        }
+    }
+    if let Ok(request) = bartizan_ledger::witness::AddCheckpoint::parse(bytes) {
+        assert_eq!(request.to_string().as_bytes(), bytes);
+    }
+    let _ = Policy::parse(bytes);
+    let _ = bartizan_ledger::Extra::decode(bytes).map(|extra| extra.verify().is_ok());
+    let _ = bundle_entries(bytes, 3);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Some(resource) = Resource::parse(text) {
+            assert_eq!(resource.to_string(), text);
+        }
+        if let Ok(key) = text.parse::<VerifierKey>() {
+            assert!(key.to_string().eq_ignore_ascii_case(text));
+        }
+    }
 }
 
 /// Chance that has none: the same bytes every time.

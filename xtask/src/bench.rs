@@ -7,6 +7,7 @@
 pub mod deploy;
 pub mod engine;
 pub mod http;
+pub mod ledger;
 pub mod load;
 pub mod process;
 mod run;

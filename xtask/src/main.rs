@@ -44,6 +44,8 @@ enum Bench {
     Serve(bench::Options),
     /// What a row costs in `native`, beside onnxruntime.
     Engine,
+    /// The ledger beside bare writes, syncs and SHA-256.
+    Ledger,
     /// The data gate beside cleanlab, PyOD and Datalab.
     Vet,
     /// What it costs to judge a plan of a private AKS environment and to find its addresses.
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Serve(options) } => bench::run(&options),
         Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
         Command::Bench { what: Bench::Engine } => bench::engine::run(),
+        Command::Bench { what: Bench::Ledger } => bench::ledger::run(),
         Command::Bench { what: Bench::Vet } => bench::vet::run(),
         Command::Docs => docs::run(),
     };

@@ -65,10 +65,11 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
     } else {
         Some(open(&environment, place, &stored, &decoded)?)
     };
+    let vouched = vouched(&environment);
     match args.format {
-        Format::Text => show(&stored, &decoded, evidence.as_ref(), &keys, out)?,
+        Format::Text => show(&stored, &decoded, evidence.as_ref(), vouched, &keys, out)?,
         Format::Json => {
-            let shown = as_json(&stored, &decoded, evidence.as_ref());
+            let shown = as_json(&stored, &decoded, evidence.as_ref(), vouched);
             writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
         }
     }
@@ -76,6 +77,17 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         Some(Evidence::Opened(opened)) if !opened.agrees => Answer::No,
         Some(_) | None => Answer::Yes,
     })
+}
+
+/// What outside the store remembers how long the log is.
+fn vouched(environment: &Environment) -> Option<&'static str> {
+    if environment.store_dir().join("tlog").join("checkpoint.cosigned").is_file() {
+        Some("witnesses cosigned a checkpoint; `ledger prove` shows which covers it")
+    } else if environment.anchor_dir().is_some() {
+        Some("`ledger.anchor` remembers how long the log is")
+    } else {
+        None
+    }
 }
 
 /// The entry whose record is `id`, in the environment's store.
@@ -155,6 +167,7 @@ fn show(
     stored: &StoredEntry,
     decoded: &Record<'_>,
     evidence: Option<&Evidence>,
+    vouched: Option<&str>,
     keys: &Keys,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
@@ -169,7 +182,10 @@ fn show(
     writeln!(out, "  receipt      {}", stored.receipt())?;
     writeln!(out, "  leaf         {}", Digest(stored.receipt().leaf_hash).hex())?;
     writeln!(out, "  place        {}, byte {}", stored.segment, stored.offset)?;
-    writeln!(out, "  unanchored   nothing outside this store vouches for it yet")?;
+    match vouched {
+        Some(who) => writeln!(out, "  anchored     {who}")?,
+        None => writeln!(out, "  unanchored   nothing outside this store vouches for it yet")?,
+    }
     let Opened { payload, receipt, agrees } = match evidence {
         Some(Evidence::Opened(opened)) => &**opened,
         Some(Evidence::Erased { receipt }) => {
@@ -233,7 +249,12 @@ fn bytes_json(bytes: &[u8]) -> Value {
     }
 }
 
-fn as_json(stored: &StoredEntry, decoded: &Record<'_>, evidence: Option<&Evidence>) -> Value {
+fn as_json(
+    stored: &StoredEntry,
+    decoded: &Record<'_>,
+    evidence: Option<&Evidence>,
+    vouched: Option<&str>,
+) -> Value {
     let receipt = stored.receipt();
     let mut shown = json!({
         "record": decoded.to_json(),
@@ -242,7 +263,7 @@ fn as_json(stored: &StoredEntry, decoded: &Record<'_>, evidence: Option<&Evidenc
         "leaf_hash": Digest(receipt.leaf_hash).hex(),
         "segment": stored.segment,
         "offset": stored.offset,
-        "unanchored": true,
+        "unanchored": vouched.is_none(),
         "sealed_bytes": stored.sealed.len(),
     });
     if let Some(Evidence::Erased { receipt }) = evidence {

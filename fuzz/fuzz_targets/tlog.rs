@@ -1,0 +1,4 @@
+//! Fuzz target `tlog`; see `src/targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bartizan_fuzz::targets::run("tlog", bytes));
