@@ -2,6 +2,7 @@
 //! [`Answer`].
 
 pub(crate) mod aks;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -13,8 +14,10 @@ pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod model;
 pub(crate) mod recorded;
+pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod trace;
 pub(crate) mod vet;
 pub(crate) mod witness;

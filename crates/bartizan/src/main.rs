@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod assemble;
+mod backup;
 mod cmd;
 mod config;
 mod environment;
@@ -74,6 +75,13 @@ enum Command {
     Ledger(cmd::ledger::Args),
     /// Erase a person: destroy the keys under which everything about them is sealed
     Erase(cmd::erase::Args),
+    /// Copy an environment, while it serves, so that it can be restored
+    Backup(cmd::backup::Args),
+    /// Make an environment out of a backup
+    Restore(cmd::restore::Args),
+    /// Bring a store of the release before to this release's formats
+    #[command(subcommand)]
+    Store(cmd::store::Args),
     /// Add, release and list legal holds, which forbid erasing
     #[command(subcommand)]
     Hold(cmd::hold::Args),
@@ -136,6 +144,9 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Erase(args) => cmd::erase::run(args, &cli.place, out),
         Command::Hold(args) => cmd::hold::run(args, &cli.place, out),
+        Command::Backup(args) => cmd::backup::run(args, &cli.place, out),
+        Command::Restore(args) => cmd::restore::run(args, &cli.place, out),
+        Command::Store(args) => cmd::store::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),

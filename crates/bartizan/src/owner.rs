@@ -8,6 +8,7 @@
 //! - O3: operations are performed one after another, so that the order of their records is the
 //!   order in which they went live.
 
+mod backup;
 mod erasure;
 mod gates;
 pub(crate) mod keys;
@@ -111,6 +112,15 @@ pub(crate) enum OperationError {
     /// The key store does not do it.
     #[error(transparent)]
     Sealing(#[from] SealingKeysError),
+    /// A backup needs a folder of its own.
+    #[error("`{}` is not empty; choose a new folder", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
+    /// The log cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] bartizan_ledger::CopyError),
     /// Another gate does not erase.
     #[error("the erasure is not complete; repeat it once the cause is gone")]
     Gate(#[from] EraseError),
@@ -163,11 +173,13 @@ impl OperationError {
             )
             | Self::Memory { .. } => Refused::Conflict,
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
+            Self::NotEmpty { .. } => Refused::Conflict,
             Self::Unrecorded(_) => Refused::Unrecordable,
             Self::Keys(KeysError::Entropy)
             | Self::Repository(RepositoryError::File(_) | RepositoryError::Entry { .. })
             | Self::Sealing(_)
             | Self::Gate(_)
+            | Self::Copy(_)
             | Self::Incomplete(_) => Refused::Failed,
         }
     }
@@ -295,6 +307,7 @@ impl Owner {
             Operation::HoldRelease(release) => self.release_hold(caller, release),
             Operation::HoldList => Ok(self.list_holds()),
             Operation::KeysRotate(rotate) => self.rotate_keys(caller, rotate),
+            Operation::Backup(backup) => self.back_up(caller, backup),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;

@@ -3,6 +3,7 @@
 //! One type for every way in: a verb in this process, the admin socket, the admin listener.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bartizan_access::{KeyId, Scopes};
 use bartizan_core::limits::{self, FINDINGS_MAX};
@@ -46,6 +47,8 @@ pub(crate) enum Operation {
     HoldList,
     /// Exchange a key of the ledger.
     KeysRotate(KeysRotate),
+    /// Copy the environment.
+    Backup(Backup),
     /// Note that a gate's command was run, and what it concluded.
     GateRun(GateRun),
 }
@@ -304,6 +307,17 @@ pub(crate) struct KeysRotate {
     pub(crate) reason: String,
 }
 
+/// See [`Operation::Backup`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backup {
+    /// Where to: an absolute path of a new or empty folder.
+    pub(crate) to: PathBuf,
+    /// Where the keys go; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keys_to: Option<PathBuf>,
+}
+
 /// 16 bytes as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hex16(pub(crate) [u8; 16]);
@@ -415,6 +429,7 @@ impl Operation {
         "hold-release",
         "hold-list",
         "keys-rotate",
+        "backup",
         "gate-run",
     ];
 
@@ -436,6 +451,7 @@ impl Operation {
             Self::HoldRelease(_) => "hold-release",
             Self::HoldList => "hold-list",
             Self::KeysRotate(_) => "keys-rotate",
+            Self::Backup(_) => "backup",
             Self::GateRun(_) => "gate-run",
         }
     }
@@ -459,6 +475,7 @@ impl Operation {
             Self::HoldAdd(add) => serde_json::to_vec(add),
             Self::HoldRelease(release) => serde_json::to_vec(release),
             Self::KeysRotate(rotate) => serde_json::to_vec(rotate),
+            Self::Backup(backup) => serde_json::to_vec(backup),
             Self::KeyList | Self::ModelList | Self::HoldList => Ok(b"{}".to_vec()),
         }
     }
@@ -487,6 +504,7 @@ impl Operation {
             "hold-release" => read(body).map(Self::HoldRelease),
             "hold-list" => read::<Empty>(body).map(|Empty {}| Self::HoldList),
             "keys-rotate" => read(body).map(Self::KeysRotate),
+            "backup" => read(body).map(Self::Backup),
             "gate-run" => read(body).map(Self::GateRun),
             _ => Err(ParseError::Unknown),
         }
@@ -575,6 +593,19 @@ pub(crate) enum Kept {
         holds: Vec<HoldRow>,
         /// Erasures that wait.
         waiting: Vec<String>,
+    },
+    /// A backup was made.
+    BackedUp {
+        /// Its id.
+        backup: String,
+        /// Records that it holds.
+        n_records: u64,
+        /// Files of its store's half.
+        n_files: u64,
+        /// Digest of that half's manifest.
+        manifest: String,
+        /// Where the record of it stands: the last that it holds.
+        receipt: String,
     },
     /// A key was exchanged.
     Rotated {
@@ -694,6 +725,7 @@ mod tests {
             Operation::HoldRelease(HoldRelease { hold: Hex16([7; 16]), reason: "over".into() }),
             Operation::HoldList,
             Operation::KeysRotate(KeysRotate { what: KeysRotation::Kek, reason: "yearly".into() }),
+            Operation::Backup(Backup { to: "/a".into(), keys_to: Some("/b".into()) }),
             Operation::GateRun(GateRun {
                 gate: Gate::Scan,
                 outcome: GateOutcome::Failed,

@@ -281,7 +281,7 @@ fn every_verb_works_with_the_server_up_and_down() {
     let rows = table();
     let named: Vec<_> = rows.iter().map(|(name, ..)| *name).collect();
     // Erasing and releasing have tests of their own: they are more than one record.
-    let here = |name: &&&str| !matches!(**name, "erase" | "hold-release");
+    let here = |name: &&&str| !matches!(**name, "erase" | "hold-release" | "backup");
     let all: Vec<&str> = Operation::NAMES.iter().filter(here).copied().collect();
     assert_eq!(named, all, "the table must have every operation");
     for (name, prepare, act) in rows {
@@ -689,4 +689,79 @@ fn keys_are_exchanged_and_nothing_is_lost() {
     assert_eq!(setup.sealed(), (3, 0, 0));
     assert_eq!(setup.acts(), [ActKind::KekRotated, ActKind::PepperRotated]);
     assert_eq!(std::fs::read_dir(setup.root().join("kek")).unwrap().count(), 1);
+}
+
+/// B1: a backup that is made while the server writes holds the log up to the record that names it, and
+/// keys that open all of it; restored, it goes on, and what was erased meanwhile stays erased.
+#[test]
+fn a_backup_of_a_serving_store_is_restored_without_what_was_erased_since() {
+    use clap::Parser as _;
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        restore: crate::cmd::restore::Args,
+    }
+    let setup = Setup::new(Server::Up);
+    let owner = setup.owner.as_ref().unwrap();
+    for (n, subject) in (1..).zip(["ann", "bob", "ann"]) {
+        decide(owner, subject, n);
+    }
+    let dir = setup.dir.path().to_owned();
+    let kek = dir.join("kek-copy");
+    std::fs::create_dir(&kek).unwrap();
+    for file in std::fs::read_dir(setup.root().join("kek")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), kek.join(file.file_name())).unwrap();
+    }
+    let take = |name: &str, with_keys: bool| {
+        let (to, keys_to) = (dir.join(name), with_keys.then(|| dir.join(format!("{name}-keys"))));
+        let backup = operation::Backup { to, keys_to };
+        setup.perform(&Operation::Backup(backup)).unwrap()
+    };
+    take("first", true);
+    decide(owner, "bob", 4);
+    setup.erase("ann");
+    take("second", false);
+    let error = setup
+        .perform(&Operation::Backup(operation::Backup { to: dir.join("first"), keys_to: None }));
+    assert_eq!(error.unwrap_err().answer(), Answer::No);
+    let restore = |store: &str, to: &str| {
+        let args = [
+            "x",
+            "--from",
+            dir.join(store).to_str().unwrap(),
+            "--keys-from",
+            dir.join("first-keys").to_str().unwrap(),
+            "--kek",
+            kek.to_str().unwrap(),
+            dir.join(to).to_str().unwrap(),
+        ]
+        .map(str::to_owned);
+        let place = crate::cmd::Place { environment: dir.clone() };
+        crate::cmd::restore::run(&Cli::parse_from(args).restore, &place, &mut Vec::new())
+    };
+    let sealed = |name: &str| {
+        let environment = Environment::open(&dir.join(name)).unwrap();
+        let sealer = crate::kek::read_sealer(&environment).unwrap();
+        let disk = FileDisk::open(dir.join(name).join("store")).unwrap();
+        let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
+        let scope = bartizan_ledger::Scope::Live;
+        let report = bartizan_ledger::verify(&disk, Some(&*sealer), scope, &mut go_on).unwrap();
+        assert!(report.damage.is_none(), "{:?}", report.damage);
+        (report.n_opened, report.n_erased, report.n_without_key)
+    };
+    // The log is of after the erasure, the keys of before it: the log says what must not come back.
+    assert_eq!(restore("second", "restored").unwrap(), Answer::Yes);
+    assert_eq!(sealed("restored"), (2, 2, 0));
+    // Both of before it: nothing says that anybody was erased, as it was then.
+    assert_eq!(restore("first", "older").unwrap(), Answer::Yes);
+    assert_eq!(sealed("older"), (3, 0, 0));
+    // A changed byte is found before anything is made.
+    let file = dir.join("second/store/wal/0000000000000000.wal");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[5_000] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let failure = restore("second", "none").unwrap_err();
+    assert_eq!(failure.answer, Answer::No);
+    assert!(!dir.join("none").exists());
 }

@@ -1,0 +1,156 @@
+//! `bartizan restore`: an environment out of a backup.
+//!
+//! Everything is verified before anything is made. Erasures that the log, or a later copy of it,
+//! knows of are applied to the key store before it exists under its name.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bartizan_core::{Disk, Entropy, Pseudonym};
+use bartizan_ledger::{
+    Act as RecordedAct, ActKind, Adopted, Body, Erasures, FileDisk, FileKeys, Reader, Record,
+    Scope, adopt_keys, verify,
+};
+use bartizan_outbound::OsEntropy;
+
+use super::{Failure, Outcome, Place, world};
+use crate::answer::Answer;
+use crate::backup::{Half, Manifest};
+use crate::environment::Environment;
+use crate::files::{self, failed};
+use crate::kek;
+use crate::owner::Owner;
+use crate::owner::store::Act;
+
+/// Arguments of `bartizan restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The store's half of a backup
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The keys' half; it may be of another backup than the store's
+    #[arg(long, value_name = "DIR")]
+    keys_from: PathBuf,
+    /// The folder of key-encryption keys that belongs to it
+    #[arg(long, value_name = "DIR")]
+    kek: PathBuf,
+    /// A later copy of the log (a store's folder), whose erasures are applied, too
+    #[arg(long, value_name = "STORE")]
+    erasures_from: Vec<PathBuf>,
+    /// A new or empty folder for the environment
+    to: PathBuf,
+}
+
+/// Runs `bartizan restore`.
+///
+/// # Errors
+/// What does not verify, or cannot be made.
+pub(crate) fn run(args: &Args, _place: &Place, out: &mut dyn io::Write) -> Outcome {
+    let store = Manifest::verified(&args.from, Half::Store).map_err(Failure::no)?;
+    let keys = Manifest::verified(&args.keys_from, Half::Keys).map_err(Failure::no)?;
+    if store.origin != keys.origin {
+        let (a, b) = (&store.origin, &keys.origin);
+        return Err(Failure::no(format!("the halves are of two logs, `{a}` and `{b}`")));
+    }
+    check_log(&args.from.join("store"), &store)?;
+    let mut erased = Erasures::default();
+    for folder in std::iter::once(&args.from.join("store")).chain(&args.erasures_from) {
+        note_erasures(folder, &store.origin, &mut erased)?;
+    }
+    make(args, &store, &keys)?;
+    let adopted = adopt(args, &|name| erased.has(name))?;
+    let receipt = record(&args.to, &store, adopted)?;
+    writeln!(out, "{receipt}")?;
+    eprintln!(
+        "Restored backup {} of {}: {} records, {} keys, {} of them erased since and left out.",
+        store.backup, store.made, store.n_records, adopted.n_keys, adopted.n_erased
+    );
+    eprintln!("Certificates are in no backup: `bartizan init --renew-tls {}`.", args.to.display());
+    Ok(Answer::Yes)
+}
+
+fn open_disk(path: &Path) -> Result<FileDisk, Failure> {
+    FileDisk::open(path).map_err(failed("open", path)).map_err(Failure::unknown)
+}
+
+/// The log is whole, in order, and as long as the manifest says.
+fn check_log(path: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let mut go_on = |_, _| ControlFlow::Continue(());
+    let report =
+        verify(&open_disk(path)?, None, Scope::Closed, &mut go_on).map_err(Failure::unknown)?;
+    if let Some(damage) = report.damage.or(report.torn_tail) {
+        let (segment, offset, kind) = (damage.segment, damage.offset, damage.kind);
+        return Err(Failure::no(format!(
+            "the log in the backup: {segment}, byte {offset}: {kind}"
+        )));
+    }
+    let (found, expected) = (report.n_records, manifest.n_records);
+    if report.origin != manifest.origin || found != expected {
+        return Err(Failure::no(format!(
+            "the log in the backup is `{}` with {found} records, its manifest says `{}` with {expected}",
+            report.origin, manifest.origin
+        )));
+    }
+    Ok(())
+}
+
+/// What the log in `folder` says was erased.
+fn note_erasures(folder: &Path, origin: &str, erased: &mut Erasures) -> Result<(), Failure> {
+    let reader = Reader::open(Arc::new(open_disk(folder)?)).map_err(Failure::unknown)?;
+    if reader.origin() != origin {
+        let found = reader.origin();
+        return Err(Failure::no(format!(
+            "`{}` is the log `{found}`, not `{origin}`",
+            folder.display()
+        )));
+    }
+    for entry in reader.entries() {
+        let entry = entry.map_err(Failure::unknown)?;
+        if let Body::Act(act) = Record::decode(&entry.leaf).map_err(Failure::unknown)?.body {
+            erased.note(&act);
+        }
+    }
+    Ok(())
+}
+
+/// Everything but the key store.
+fn make(args: &Args, store: &Manifest, keys: &Manifest) -> Result<(), Failure> {
+    let to = &args.to;
+    files::make_private_dir(to).map_err(Failure::unknown)?;
+    if std::fs::read_dir(to)?.next().is_some() {
+        return Err(Failure::no(format!("`{}` is not empty; choose a new folder", to.display())));
+    }
+    store.copy_to(&args.from, to).map_err(Failure::unknown)?;
+    let mut others = keys.clone();
+    others.files.retain(|file| file.path != "keys/sealing.keys");
+    others.copy_to(&args.keys_from, to).map_err(Failure::unknown)?;
+    for folder in ["keys", "models", "store"] {
+        files::make_private_dir(&to.join(folder)).map_err(Failure::unknown)?;
+    }
+    Ok(())
+}
+
+/// Makes the key store under a fresh key-encryption key; the old one stays where it is.
+fn adopt(args: &Args, is_erased: &dyn Fn(Pseudonym) -> bool) -> Result<Adopted, Failure> {
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let environment = Environment::open(&args.to).map_err(Failure::unknown)?;
+    let new = kek::of(&environment, entropy.clone()).map_err(Failure::unknown)?;
+    let old: Arc<dyn Disk> = Arc::new(open_disk(&args.kek)?);
+    let old = FileKeys::new(old, entropy.clone());
+    let from = open_disk(&args.keys_from.join("keys"))?;
+    let to = open_disk(&environment.keys_dir())?;
+    adopt_keys((&from, &old), (&to, &*new), &*entropy, is_erased).map_err(Failure::no)
+}
+
+fn record(root: &Path, manifest: &Manifest, adopted: Adopted) -> Result<String, Failure> {
+    let environment = Environment::open(root).map_err(Failure::unknown)?;
+    let owner = Owner::take(environment, world()).map_err(Failure::unknown)?;
+    let caller = owner.local_principal().map_err(Failure::unknown)?;
+    let mut act = RecordedAct::new(ActKind::Restored);
+    act.resource = Some(manifest.backup.clone().into());
+    act.count = Some(adopted.n_erased as u64);
+    let receipt = owner.record(&caller, &Act::Kept(Box::new(act))).map_err(Failure::unknown)?;
+    Ok(receipt.to_string())
+}
