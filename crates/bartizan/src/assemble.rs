@@ -81,8 +81,9 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
     let owner = Arc::new(Owner::take(environment, world)?);
     let first = Live { snapshot: snapshot(&owner, owner.live()), tls };
     let live = Arc::new(ArcSwap::from_pointee(first));
-    let faults = publish_into(&owner, &live);
     let caller = owner.local_principal()?;
+    owner.enforce_policies(&caller)?;
+    let faults = publish_into(&owner, &live);
     owner.record(&caller, &Act::Started)?;
     let addresses = Addresses {
         inference: config.inference.address,
@@ -187,8 +188,9 @@ fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
         replica: environment.config().environment.replica.as_str().into(),
         is_volatile: owner.is_volatile(),
     };
-    let owner::Live { keys, sealer, models } = parts;
-    Arc::new(Snapshot::new(site, owner.clock(), keys, sealer, models))
+    let owner::Live { keys, policies, sealer, models } = parts;
+    let snapshot = Snapshot::new(site, owner.clock(), keys, sealer, models);
+    Arc::new(snapshot.with_policies(policies))
 }
 
 fn http_limits(config: &Config) -> HttpLimits {
