@@ -6,6 +6,7 @@ pub mod bench;
 pub mod budget;
 pub mod command;
 pub mod docs;
+pub mod e2e;
 pub mod mask;
 pub mod report;
 pub mod suite;

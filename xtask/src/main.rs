@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, budget, docs,
+    bench, budget, docs, e2e,
     report::{Report, say},
     suite, tidy, tree,
 };
@@ -34,6 +34,8 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Hold the log and its witnesses against other people's tools; needs Go.
+    E2e,
     /// Write the generated pages of `docs/` anew and check them.
     Docs,
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Engine } => bench::engine::run(),
         Command::Bench { what: Bench::Ledger } => bench::ledger::run(),
         Command::Bench { what: Bench::Vet } => bench::vet::run(),
+        Command::E2e => e2e::run(&mut report),
         Command::Docs => docs::run(),
     };
     match result {

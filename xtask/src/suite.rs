@@ -34,6 +34,7 @@ struct Area {
 /// All of them, in the order in which they run.
 const AREAS: &[Area] = &[
     Area { step: "real clients", folder: "interop", deep: false },
+    Area { step: "witnesses, stamps, readers", folder: "outside", deep: false },
     Area { step: "deploy beside its peers", folder: "deploy", deep: true },
     Area { step: "engine beside its peers", folder: "engine", deep: true },
     Area { step: "vet on its cases", folder: "vet", deep: false },
@@ -48,18 +49,28 @@ pub fn run(deep: bool, report: &mut Report) -> io::Result<bool> {
     report.step("cargo test --workspace", || cargo_test(shared.as_deref(), deep));
     let crashes = if deep { CRASHES_DEEP } else { CRASHES };
     for area in AREAS.iter().filter(|area| deep || !area.deep) {
-        report.step(area.step, || {
-            let folder = tree::root().join("tests").join(area.folder);
-            let python = venv::python(area.folder, &folder.join("requirements.txt"))?;
-            let binary = command::build(&["--package", "bartizan"])?;
-            pytest(&python, &folder, &binary, crashes, shared.as_deref())
-        });
+        report.step(area.step, || run_area(area.folder, crashes, shared.as_deref()));
     }
     if deep {
         report.step("examples made anew", examples);
         fuzz(report);
     }
     Ok(report.close())
+}
+
+/// Runs the tests in the folder `name` below `tests`, on the binary as it is.
+///
+/// # Errors
+/// What cannot be built, had or started.
+pub(crate) fn area(name: &str) -> io::Result<Counts> {
+    run_area(name, CRASHES, None)
+}
+
+fn run_area(name: &str, crashes: u32, shared: Option<&Path>) -> io::Result<Counts> {
+    let folder = tree::root().join("tests").join(name);
+    let python = venv::python(name, &folder.join("requirements.txt"))?;
+    let binary = command::build(&["--package", "bartizan"])?;
+    pytest(&python, &folder, &binary, crashes, shared)
 }
 
 /// The shared folder. Its absence fails in CI and is a counted skip elsewhere.

@@ -9,13 +9,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bartizan_core::{ClockTrouble, ModelName, ModelVersion};
 use bartizan_decision::{Site, Snapshot};
-use bartizan_gateway::{Addresses, HttpLimits, Live, Server, Services, StartError as ListenError};
+use bartizan_gateway::{
+    AckLevel, Addresses, Assurance, HttpLimits, Live, Server, Services, StartError as ListenError,
+};
+use bartizan_outbound::cosigning::Witnessed;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::admin::handler::Handler;
-use crate::config::{Config, Tls};
+use crate::config::{Ack, Config, Tls};
 use crate::environment::Environment;
 use crate::log::Chain;
+use crate::outside::{self, Asking, Outside, OutsideError};
 use crate::owner::store::{Act, StoreError};
 use crate::owner::{self, OperationError, Owner, TakeError, World};
 use crate::tls::load::{self, LoadError};
@@ -46,6 +51,9 @@ pub(crate) enum StartError {
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Witnesses or time stamps cannot be asked for as configured.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// A thread cannot be had.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -61,6 +69,7 @@ pub(crate) struct Running {
     server: Server,
     faults: Vec<Fault>,
     upkeep: Upkeep,
+    asking: Option<Asking>,
 }
 
 /// Takes the store of `environment`, loads its models, and serves them.
@@ -76,15 +85,16 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
         }
         Tls::Off => None,
     };
+    let outside = Outside::of(&environment)?;
     let socket = environment.socket();
     let entropy = world.entropy.clone();
     let owner = Arc::new(Owner::take(environment, world)?);
     let first = Live { snapshot: snapshot(&owner, owner.live()), tls };
     let live = Arc::new(ArcSwap::from_pointee(first));
-    let caller = owner.local_principal()?;
-    owner.enforce_policies(&caller)?;
     let faults = publish_into(&owner, &live);
+    let caller = owner.local_principal()?;
     owner.record(&caller, &Act::Started)?;
+    let (asking, witnessed) = outside.start(&owner)?;
     let addresses = Addresses {
         inference: config.inference.address,
         admin: config.admin.address,
@@ -99,10 +109,11 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
         entropy,
         admin: Arc::new(Handler(owner.clone())),
         published: config.log_reading.address.map(|_| owner.disk()),
+        assurance: Some(assurance(&config, &owner, witnessed)),
     };
     let server = Server::start(&addresses, http_limits(&config), services)?;
     let upkeep = Upkeep::start(owner.clone()).map_err(StartError::Thread)?;
-    Ok(Running { owner, live, server, faults, upkeep })
+    Ok(Running { owner, live, server, faults, upkeep, asking })
 }
 
 impl Running {
@@ -153,8 +164,12 @@ impl Running {
 
     /// Lets open requests finish, records the stop, and gives the store back.
     pub(crate) fn stop(self) {
-        let Self { owner, live: _, server, faults: _, upkeep } = self;
+        let Self { owner, live: _, server, faults: _, upkeep, asking } = self;
         server.drain();
+        // Behind the requests, some of which wait for witnesses.
+        if let Some(asking) = asking {
+            asking.stop();
+        }
         upkeep.stop();
         let recorded = owner.local_principal().map(|caller| owner.record(&caller, &Act::Stopped));
         match recorded {
@@ -188,9 +203,28 @@ fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
         replica: environment.config().environment.replica.as_str().into(),
         is_volatile: owner.is_volatile(),
     };
-    let owner::Live { keys, policies, sealer, models } = parts;
-    let snapshot = Snapshot::new(site, owner.clock(), keys, sealer, models);
-    Arc::new(snapshot.with_policies(policies))
+    let owner::Live { keys, sealer, models } = parts;
+    Arc::new(Snapshot::new(site, owner.clock(), keys, sealer, models))
+}
+
+/// What answers wait for.
+fn assurance(
+    config: &Config,
+    owner: &Owner,
+    witnessed: Option<watch::Receiver<Witnessed>>,
+) -> Assurance {
+    let disk = owner.disk();
+    Assurance {
+        default: match config.ack.default {
+            Ack::Durable => AckLevel::Durable,
+            Ack::Published => AckLevel::Published,
+            Ack::Witnessed => AckLevel::Witnessed,
+        },
+        models: outside::levels(config),
+        publication: owner.publication(),
+        witnessed,
+        prove: Arc::new(move |index, size| outside::inclusion(&*disk, index, size)),
+    }
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

@@ -1,7 +1,6 @@
 //! The commands, one module a verb. Data goes to stdout, talk to stderr, the conclusion is an
 //! [`Answer`].
 
-pub(crate) mod access;
 pub(crate) mod aks;
 pub(crate) mod backup;
 pub(crate) mod completions;

@@ -56,6 +56,12 @@ pub(crate) struct Config {
     pub(crate) keys: keys::Keys,
     /// Erasing a person.
     pub(crate) erasure: keys::Erasure,
+    /// What an answer waits for beyond its record.
+    pub(crate) ack: AckLevels,
+    /// Witnesses that cosign the log's checkpoints.
+    pub(crate) witnesses: Witnesses,
+    /// The authority that time-stamps the log's checkpoints (RFC 3161).
+    pub(crate) time_stamps: TimeStamps,
     /// Bounds on models.
     pub(crate) models: Models,
     /// Protocols whose paths name no model: Azure ML's `/score`, MLflow's `/invocations`.
@@ -276,6 +282,70 @@ impl Default for Ledger {
             anchor: String::new(),
             clock_synchronised: false,
             ml_dsa_44: false,
+        }
+    }
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ack {
+    /// Its record is on disk.
+    #[default]
+    Durable,
+    /// A signed checkpoint covers its record: up to 200 ms more.
+    Published,
+    /// Witnesses cosigned that checkpoint, as the policy asks; the answer carries the proof.
+    Witnessed,
+}
+
+/// What an answer waits for beyond its record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AckLevels {
+    /// `durable`, `published` or `witnessed`: the level of models in none of the lists.
+    pub(crate) default: Ack,
+    /// Names of models whose answers wait for their record alone.
+    pub(crate) durable: Vec<String>,
+    /// Names of models whose answers wait for a checkpoint.
+    pub(crate) published: Vec<String>,
+    /// Names of models whose answers wait for witnesses.
+    pub(crate) witnessed: Vec<String>,
+}
+
+/// Witnesses that cosign the log's checkpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Witnesses {
+    /// File with the policy (C2SP `tlog-policy`): which witnesses, where, how many are enough.
+    /// Relative to this file; empty: none.
+    pub(crate) policy: String,
+    /// PEM file with the roots that the witnesses' TLS certificates lead to; empty: the system's.
+    pub(crate) roots: String,
+}
+
+/// The authority that time-stamps the log's checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TimeStamps {
+    /// Where it is asked; empty: nowhere, and checkpoints stay not time-stamped.
+    pub(crate) url: String,
+    /// PEM file with the roots that its stamps lead to; needed with `url`. Relative to this file.
+    pub(crate) roots: String,
+    /// PEM file with the roots that its TLS certificate leads to; empty: the system's.
+    pub(crate) tls_roots: String,
+    /// Time between two stamps, in seconds.
+    #[schemars(range(min = 1, max = 604_800))]
+    pub(crate) interval_s: u32,
+}
+
+impl Default for TimeStamps {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            roots: String::new(),
+            tls_roots: String::new(),
+            interval_s: 3_600,
         }
     }
 }

@@ -17,13 +17,12 @@ mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;
 pub(crate) mod reopen;
-pub(crate) mod rights;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_access::{Denied, KeyRing, Keys, KeysError, Policies, PolicyAction};
+use bartizan_access::{KeyRing, Keys, KeysError};
 use bartizan_core::{Clock, Disk, Entropy, Erase, EraseError, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 use bartizan_ledger::{Appender, Publication, Receipt, Sealer, SealingKeysError};
@@ -34,7 +33,6 @@ use crate::files::FileError;
 use crate::gate::Scanner;
 use crate::models::prepare::PrepareError;
 use crate::models::{Repository, RepositoryError};
-use crate::policies::{self, PoliciesError, Texts};
 use operation::{Operation, Outcome};
 use store::{Act, ActError, Store, StoreError};
 
@@ -43,8 +41,6 @@ use store::{Act, ActError, Store, StoreError};
 pub(crate) struct Live {
     /// What requests are authenticated by.
     pub(crate) keys: Arc<KeyRing>,
-    /// What is allowed.
-    pub(crate) policies: Arc<Policies>,
     /// What payloads are sealed with.
     pub(crate) sealer: Arc<Sealer>,
     /// Every loaded model, by name and version.
@@ -76,9 +72,6 @@ pub(crate) enum TakeError {
     /// The environment's files are not in order.
     #[error(transparent)]
     Environment(#[from] OpenError),
-    /// The policies are not.
-    #[error(transparent)]
-    Policies(#[from] PoliciesError),
     /// The store is not.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,22 +124,6 @@ pub(crate) enum OperationError {
     /// Another gate does not erase.
     #[error("the erasure is not complete; repeat it once the cause is gone")]
     Gate(#[from] EraseError),
-    /// O4.
-    #[error("the policies do not allow `{action}` on {about}; `bartizan access why` explains")]
-    Denied {
-        /// The action.
-        action: PolicyAction,
-        /// On what.
-        about: String,
-        /// Why.
-        source: Denied,
-    },
-    /// The policies are not in order; the old ones stay in force.
-    #[error("the policies were not changed")]
-    Policies(#[source] PoliciesError),
-    /// The policies were changed while they were looked at.
-    #[error("the policy files have changed since they were checked; look again and repeat")]
-    PoliciesMoved,
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -166,8 +143,6 @@ pub(crate) enum Refused {
     Conflict,
     /// It cannot be recorded at the moment.
     Unrecordable,
-    /// The policies do not allow it.
-    Forbidden,
     /// A fault of ours or the machine's.
     Failed,
 }
@@ -184,9 +159,7 @@ impl OperationError {
                 KeysError::Scopes(_) | KeysError::Ttl { .. } | KeysError::Overlap { .. },
             )
             | Self::Prepare(_)
-            | Self::Policies(_)
             | Self::GateRun => Refused::Invalid,
-            Self::Denied { .. } => Refused::Forbidden,
             Self::Keys(
                 KeysError::KeysFull
                 | KeysError::PrincipalsFull
@@ -198,7 +171,6 @@ impl OperationError {
                 | RepositoryError::Full
                 | RepositoryError::Changed { .. },
             )
-            | Self::PoliciesMoved
             | Self::Memory { .. } => Refused::Conflict,
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::NotEmpty { .. } => Refused::Conflict,
@@ -217,8 +189,6 @@ type Models = BTreeMap<(ModelName, ModelVersion), Arc<Model>>;
 
 struct State {
     keys: Keys,
-    policies: Arc<Policies>,
-    policy_texts: Texts,
     models: Models,
     /// Absent where no server runs in this process: then models are only checked.
     publish: Option<Publish>,
@@ -242,15 +212,10 @@ impl Owner {
     pub(crate) fn take(environment: Environment, world: World) -> Result<Self, TakeError> {
         let store = Store::open(&environment, &world)?;
         let keys = environment.key_book()?;
-        let folder = environment.policies_dir();
-        let (policies, policy_texts) = policies::load(&folder, environment.name())?;
-        let policies = Arc::new(policies);
         let models = environment.config().models.clone();
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
         repository.sweep(store.clock().now().raw_ns);
-        let models = Models::new();
-        let state = State { keys, policies, policy_texts, models, publish: None };
-        let state = Mutex::new(state);
+        let state = Mutex::new(State { keys, models: Models::new(), publish: None });
         let owner = Self { environment, store, repository, world, state };
         owner.resume_erasures();
         Ok(owner)
@@ -343,7 +308,6 @@ impl Owner {
             Operation::HoldList => Ok(self.list_holds()),
             Operation::KeysRotate(rotate) => self.rotate_keys(caller, rotate),
             Operation::Backup(backup) => self.back_up(caller, backup),
-            Operation::AccessReload(reload) => self.reload_policies(caller, reload.policies),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;
@@ -389,7 +353,6 @@ impl Owner {
     fn live_of(&self, state: &State) -> Live {
         Live {
             keys: Arc::new(state.keys.ring()),
-            policies: state.policies.clone(),
             sealer: self.store.sealer(),
             models: state.models.values().cloned().collect(),
         }

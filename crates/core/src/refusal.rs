@@ -62,6 +62,8 @@ codes! {
     DeadlineExceeded "deadline-exceeded" "the answer was not ready in time",
     /// The decision cannot be recorded, so it is not made.
     Unrecordable "unrecordable" "decisions cannot be recorded at the moment",
+    /// The decision is recorded, and not yet as widely known as its model asks.
+    Unpublished "unpublished" "the decision is recorded, but not yet published or witnessed as its model asks",
     /// The server is going away.
     Draining "draining" "the server is stopping",
     /// A fault of ours.

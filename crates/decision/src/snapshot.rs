@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_access::{KeyRing, Policies};
+use bartizan_access::KeyRing;
 use bartizan_core::{Clock, Digest, EnvName, ModelName, ModelVersion, Pseudonym, Stamp};
 use bartizan_ledger::{PseudonymKind, Sealer};
 
@@ -29,14 +29,13 @@ pub struct Snapshot {
     site: Site,
     clock: Arc<dyn Clock>,
     keys: Arc<KeyRing>,
-    policies: Arc<Policies>,
     sealer: Arc<Sealer>,
     models: BTreeMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>,
     digest: Digest,
 }
 
 impl Snapshot {
-    /// A snapshot of these parts. Without [`Snapshot::with_policies`] nothing is allowed in it.
+    /// A snapshot of these parts.
     pub fn new(
         site: Site,
         clock: Arc<dyn Clock>,
@@ -49,16 +48,8 @@ impl Snapshot {
             let shelf = shelves.entry(model.name().clone()).or_default();
             shelf.insert(model.version(), model);
         }
-        let policies = Arc::new(Policies::none(site.environment.clone()));
-        let digest = digest(&site, &keys, &policies, &shelves);
-        Self { site, clock, keys, policies, sealer, models: shelves, digest }
-    }
-
-    /// The same with these policies.
-    #[must_use]
-    pub fn with_policies(self, policies: Arc<Policies>) -> Self {
-        let digest = digest(&self.site, &self.keys, &policies, &self.models);
-        Self { policies, digest, ..self }
+        let digest = digest(&site, &keys, &shelves);
+        Self { site, clock, keys, sealer, models: shelves, digest }
     }
 
     /// Where decisions are made.
@@ -74,11 +65,6 @@ impl Snapshot {
     /// The keys that are known.
     pub fn keys(&self) -> &KeyRing {
         &self.keys
-    }
-
-    /// What is allowed.
-    pub fn policies(&self) -> &Policies {
-        &self.policies
     }
 
     /// What seals payloads.
@@ -118,9 +104,8 @@ impl Snapshot {
 
 type Shelves = BTreeMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>;
 
-fn digest(site: &Site, keys: &KeyRing, policies: &Policies, models: &Shelves) -> Digest {
-    let mut text = format!("bartizan snapshot 2\n{}\n{}\n", site.environment, keys.digest());
-    text += &format!("{}\n", policies.digest());
+fn digest(site: &Site, keys: &KeyRing, models: &Shelves) -> Digest {
+    let mut text = format!("bartizan snapshot 1\n{}\n{}\n", site.environment, keys.digest());
     for model in models.values().flat_map(BTreeMap::values) {
         let (name, version, digest) = (model.name(), model.version(), model.digest());
         let recipe = model.recipe();

@@ -347,6 +347,11 @@ impl Reply {
         self.model
     }
 
+    /// Tells `value` under `name` as well: what came to be known after the record was made.
+    pub fn tell_also(&mut self, name: &'static str, value: impl Into<Box<str>>) {
+        self.rendered.head.push((name, value.into()));
+    }
+
     /// Why there is no answer, if there is none.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.refusal.as_ref()

@@ -1,6 +1,6 @@
 //! The door of the admin API. What the operations do is the roof's, which owns the store.
 
-use bartizan_access::AdminPermit;
+use bartizan_core::Principal;
 
 /// What an operation answers: an HTTP status and a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,6 @@ pub struct AdminReply {
 
 /// Performs the operations of the store's owner. Called on a thread that may block.
 pub trait Admin: Send + Sync + 'static {
-    /// Performs `operation` with its JSON `body` for `caller`, who was let in: whether the policies
-    /// allow him this very operation is asked here, under those in force when it is performed.
-    fn perform(&self, caller: &AdminPermit, operation: &str, body: &[u8]) -> AdminReply;
+    /// Performs `operation` with its JSON `body` for `caller`, who was let in.
+    fn perform(&self, caller: &Principal, operation: &str, body: &[u8]) -> AdminReply;
 }

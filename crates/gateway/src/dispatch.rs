@@ -11,10 +11,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_access::{
-    AdminPermit, AuthFailure, Circumstances, Credential, LocalPeer, Scene, Zone, permit_admin,
-    permit_describe, permit_local, permit_metrics,
+    AuthFailure, Credential, LocalPeer, permit_admin, permit_describe, permit_local, permit_metrics,
 };
-use bartizan_core::{DecisionId, ModelName, Refusal, RefusalCode, Stamp, entropy};
+use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
 use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
 use bartizan_wire::azure_ml::{self, SwaggerVersion};
 use bartizan_wire::kserve_v1;
@@ -51,13 +50,6 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    fn zone(self) -> Zone {
-        match self {
-            Self::Network(ip) => Zone::of(ip),
-            Self::Process { .. } => Zone::Loopback,
-        }
-    }
-
     fn source(self) -> String {
         match self {
             Self::Network(IpAddr::V4(ip)) => ip.to_string(),
@@ -94,7 +86,7 @@ pub(crate) async fn serve(
     let turn = Turn {
         live: lane.live.load_full(),
         at: lane.clock.now(),
-        said: Said { listener, zone: peer.zone(), route, speech, trace_context },
+        said: Said { listener, route, speech, trace_context },
         lane: &lane,
         peer,
     };
@@ -180,24 +172,20 @@ impl Turn<'_> {
         let forbidden = || Refusal::new(RefusalCode::Forbidden);
         let outcome = match handler {
             Handler::Infer => return self.infer(params, &credential, headers, body).await,
-            Handler::Operate => {
-                match permit_admin(&credential, self.said.listener.as_str(), self.said.zone) {
-                    Ok(permit) => return self.operate(permit, params, body).await,
-                    Err(_) => Err(forbidden()),
-                }
-            }
-            Handler::Metrics => permit_metrics(self.scene(), &credential)
+            Handler::Operate => match permit_admin(&credential) {
+                Ok(permit) => return self.operate(permit.principal(), params, body).await,
+                Err(_) => Err(forbidden()),
+            },
+            Handler::Metrics => permit_metrics(&credential)
                 .map(|_| describe::metrics(self.lane, snapshot))
                 .map_err(|_| forbidden()),
-            Handler::ServerMetadata | Handler::OpenApi => {
-                permit_describe(self.scene(), &credential, None)
-                    .map(|_| describe::server(handler, self.said.speech))
-                    .map_err(|_| forbidden())
-            }
+            Handler::ServerMetadata | Handler::OpenApi => permit_describe(&credential, None)
+                .map(|_| describe::server(handler, self.said.speech))
+                .map_err(|_| forbidden()),
             Handler::ModelMetadata | Handler::ModelReady => {
                 self.model(handler, params, &credential)
             }
-            Handler::ModelList => permit_describe(self.scene(), &credential, None)
+            Handler::ModelList => permit_describe(&credential, None)
                 .map(|_| self.list_models(&credential))
                 .map_err(|_| forbidden()),
             Handler::Swagger => {
@@ -221,16 +209,13 @@ impl Turn<'_> {
     ) -> Result<Answered, Refusal> {
         let not_found = || Refusal::new(RefusalCode::NotFound);
         let model_name: ModelName = name.parse().map_err(|_| not_found())?;
-        let version = match version {
-            "" => Ok(None),
-            text => text.parse().map(Some),
-        };
-        // Access first, existence second, as for inference.
-        let model = version.ok().and_then(|version| self.live.snapshot.model(name, version));
-        let asked = (&model_name, model.map(|model| model.version()));
-        permit_describe(self.scene(), credential, Some(asked))
+        permit_describe(credential, Some(&model_name))
             .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
-        let model = model.ok_or_else(not_found)?;
+        let version = match version {
+            "" => None,
+            text => Some(text.parse().map_err(|_| not_found())?),
+        };
+        let model = self.live.snapshot.model(name, version).ok_or_else(not_found)?;
         let is_ready = self.lane.is_ready();
         let speech = self.said.speech;
         Ok(describe::model(handler, speech, model, &self.live.snapshot, is_ready))
@@ -238,13 +223,9 @@ impl Turn<'_> {
 
     /// The names of the models that the credential may ask about.
     fn list_models(&self, credential: &Credential) -> Answered {
-        let may = |model: &bartizan_decision::Model| {
-            let asked = Some((model.name(), Some(model.version())));
-            permit_describe(self.scene(), credential, asked).is_ok()
-        };
-        let models = self.live.snapshot.models().filter(|model| may(model));
-        let mut names: Vec<_> = models.map(|model| model.name()).collect();
+        let mut names: Vec<_> = self.live.snapshot.models().map(|model| model.name()).collect();
         names.dedup();
+        names.retain(|name| permit_describe(credential, Some(name)).is_ok());
         reply::json(200, kserve_v1::model_list(names.into_iter()))
     }
 
@@ -258,12 +239,10 @@ impl Turn<'_> {
         let version = SwaggerVersion::of_query(query).ok_or_else(not_found)?;
         let (name, of) = self.implied(headers)?;
         let name: ModelName = name.parse().map_err(|_| not_found())?;
-        let of = of.map(|text| text.parse()).transpose();
-        let model = of.ok().and_then(|of| self.live.snapshot.model(name.as_str(), of));
-        let asked = (&name, model.map(|model| model.version()));
-        permit_describe(self.scene(), credential, Some(asked))
+        permit_describe(credential, Some(&name))
             .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
-        let model = model.ok_or_else(not_found)?;
+        let of = of.map(|text| text.parse()).transpose().map_err(|_| not_found())?;
+        let model = self.live.snapshot.model(name.as_str(), of).ok_or_else(not_found)?;
         let body = azure_ml::swagger(&name, model.version(), model.contract(), version);
         Ok(reply::json(200, body.to_string()))
     }
@@ -301,13 +280,6 @@ impl Turn<'_> {
                 Err(Refusal::new(RefusalCode::NotFound).because(detail))
             }
         }
-    }
-
-    /// The policies in force, and where and when they are asked.
-    fn scene(&self) -> Scene<'_> {
-        let listener = self.said.listener.as_str();
-        let circumstances = Circumstances { listener, zone: self.said.zone, at: self.at };
-        Scene { policies: self.live.snapshot.policies(), circumstances }
     }
 
     fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -432,7 +404,7 @@ impl Turn<'_> {
         let owner_uid = rustix::process::geteuid().as_raw();
         let pseudonym = self.live.snapshot.keys().local_pseudonym(uid);
         match permit_local(LocalPeer { uid, owner_uid, pseudonym }) {
-            Ok(permit) => self.operate(permit, params, body).await,
+            Ok(permit) => self.operate(permit.principal(), params, body).await,
             Err(denied) => {
                 self.refuse_stranger(Refusal::new(RefusalCode::Forbidden), denied.as_str())
             }
@@ -442,7 +414,7 @@ impl Turn<'_> {
     /// Performs an operation of the store's owner, who records it.
     async fn operate(
         &self,
-        permit: AdminPermit,
+        principal: &Principal,
         [operation, _]: Params<'_>,
         incoming: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
@@ -451,8 +423,9 @@ impl Turn<'_> {
             Ok(body) => body,
             Err(refusal) => return (self.say(&refusal), Some(refusal.code)),
         };
-        let (admin, operation) = (self.lane.admin.clone(), operation.to_owned());
-        let work = move || admin.perform(&permit, &operation, &body);
+        let (admin, principal) = (self.lane.admin.clone(), principal.clone());
+        let operation = operation.to_owned();
+        let work = move || admin.perform(&principal, &operation, &body);
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => (reply::json(done.status, done.body), None),
             Err(_) => {

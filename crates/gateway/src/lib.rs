@@ -7,6 +7,7 @@
 mod accept;
 mod admin;
 mod answer;
+mod assurance;
 mod background;
 mod body;
 mod connection;
@@ -26,6 +27,7 @@ mod shared;
 mod witness;
 
 pub use admin::{Admin, AdminReply};
+pub use assurance::{AckLevel, Assurance, Prove};
 pub use metrics::Metrics;
 pub use protocol::Speech;
 pub use server::{Server, StartError};

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bartizan_core::Disk;
 use bartizan_ledger::tlog::{BUNDLE_ENTRY_BYTES_MAX, NOTE_BYTES_MAX, Resource, TILE_WIDTH};
+use bartizan_ledger::tlog_name;
 use bytes::Bytes;
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,8 +25,6 @@ use tracing::warn;
 use crate::answer::Answered;
 use crate::reply;
 
-/// The publisher's folder in the store.
-const FOLDER: &str = "tlog";
 /// Bytes that are read and not yet sent, at most, over all connections.
 pub(crate) const HELD_BYTES_MAX: usize = 64 << 20;
 /// What a place among them stands for, in bytes.
@@ -87,7 +86,7 @@ impl LogReading {
     }
 
     fn find(&self, resource: &Resource) -> io::Result<Found> {
-        let name = format!("{FOLDER}/{resource}");
+        let name = tlog_name(resource);
         let file = match self.disk.open(&name, false) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),

@@ -3,6 +3,7 @@
 //! the work runs, and waits for the record to be durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_access::Credential;
 use bartizan_core::{DecisionId, Refusal, RefusalCode, Stamp};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 
+use crate::assurance::AckLevel;
 use crate::body;
 use crate::lane::Lane;
 use crate::protocol::{Heard, Speech};
@@ -25,6 +27,9 @@ use crate::shared::Shared;
 const INLINE_BODY_BYTES_MAX: usize = 32 * 1024;
 /// The same for the prediction, in nanoseconds of estimated cost.
 const INLINE_COST_NS_MAX: u64 = 250_000;
+
+/// Carries the proof of an answer whose model asks for witnesses.
+const PROOF: &str = "bartizan-proof";
 
 /// What comes of a request.
 pub(crate) enum Conclusion {
@@ -56,6 +61,7 @@ pub(crate) async fn infer(
         Ok(admitted) => admitted,
         Err(withheld) => return conclude(lane, withheld, at).await,
     };
+    let level = lane.ack_level(admitted.model().name().as_str());
     let own_max = lane.limits.body_bytes_max;
     let bytes_max = admitted.body_bytes_max().map_or(own_max, |bytes| bytes.min(own_max));
     let withheld = match body::read(incoming, bytes_max, lane.limits.body_wait_max).await {
@@ -65,7 +71,39 @@ pub(crate) async fn infer(
             decide(admitted, letter).await
         }
     };
-    conclude(lane, withheld, at).await
+    let concluded = conclude(lane, withheld, at).await;
+    assure(lane, level, concluded, at).await
+}
+
+/// Holds an answer back until its record is as sure as the model asks, or gives a refusal in its
+/// place; see `assurance.rs`.
+async fn assure(lane: &Lane, level: AckLevel, concluded: Conclusion, at: Stamp) -> Conclusion {
+    let Some(assurance) = lane.assurance.as_ref().filter(|_| level != AckLevel::Durable) else {
+        return concluded;
+    };
+    let mut reply = match concluded {
+        Conclusion::Told(reply) => reply,
+        Conclusion::Refused(_) => return concluded,
+    };
+    let (Some(receipt), None) = (reply.receipt(), reply.refusal()) else {
+        return Conclusion::Told(reply);
+    };
+    let spent_ns = lane.clock.now().mono_ns.saturating_sub(at.mono_ns);
+    let wait_max = lane.limits.answer_wait_max.saturating_sub(Duration::from_nanos(spent_ns));
+    match assurance.wait(level, receipt, wait_max).await {
+        Some(proof) => {
+            if let Some(proof) = proof {
+                reply.tell_also(PROOF, proof);
+            }
+            Conclusion::Told(reply)
+        }
+        None => {
+            let mut refusal = Refusal::new(RefusalCode::Unpublished);
+            refusal.decision = Some(reply.decision());
+            refusal.retry_after_s = Some(1);
+            Conclusion::Refused(refusal)
+        }
+    }
 }
 
 /// What is known of a request once its head is read.
@@ -76,7 +114,6 @@ pub(crate) fn arrival(shared: &Shared, at: Stamp, said: &Said) -> Arrival {
         deadline_ns: at.mono_ns.saturating_add(wait_ns),
         chance: Chance::draw(&*shared.entropy),
         listener: said.listener.as_str(),
-        zone: said.zone,
         route: said.route,
         protocol: said.speech.dialect(),
         trace_context: said.trace_context,

@@ -12,6 +12,7 @@ use bartizan_ledger::Appender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::Admin;
+use crate::assurance::{AckLevel, Assurance};
 use crate::log_reading::LogReading;
 use crate::metrics::Metrics;
 use crate::settings::HttpLimits;
@@ -39,6 +40,8 @@ pub struct Services {
     pub admin: Arc<dyn Admin>,
     /// The store, where the log may be read.
     pub published: Option<Arc<dyn Disk>>,
+    /// What answers wait for beyond their record; nothing where absent.
+    pub assurance: Option<Assurance>,
 }
 
 /// Requests that were turned away because nothing could be recorded, until that is recorded.
@@ -56,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) log_reading: Option<Arc<LogReading>>,
+    pub(crate) assurance: Option<Assurance>,
     pub(crate) limits: HttpLimits,
     pub(crate) metrics: Metrics,
     folder: Mutex<Folder>,
@@ -68,7 +72,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(services: Services, limits: HttpLimits) -> Self {
         let places = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
-        let Services { live, appender, clock, entropy, admin, published } = services;
+        let Services { live, appender, clock, entropy, admin, published, assurance } = services;
         let throttle = FailureThrottle::new(&*entropy);
         Self {
             live,
@@ -76,6 +80,7 @@ impl Shared {
             clock,
             entropy,
             admin,
+            assurance,
             log_reading: published.map(|disk| Arc::new(LogReading::new(disk))),
             limits,
             metrics: Metrics::new(),
@@ -110,6 +115,11 @@ impl Shared {
         let mut gap = lock(&self.gap);
         let later = gap.unwrap_or(Gap { count: 0, ..earlier });
         *gap = Some(Gap { count: earlier.count + later.count, first: earlier.first, ..later });
+    }
+
+    /// What answers of `model` wait for.
+    pub(crate) fn ack_level(&self, model: &str) -> AckLevel {
+        self.assurance.as_ref().map_or(AckLevel::Durable, |assurance| assurance.level_of(model))
     }
 
     /// Waits for a place among the connections.

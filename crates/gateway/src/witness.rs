@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bartizan_core::{Clock, RefusalCode};
+use bartizan_core::Clock;
 use bartizan_ledger::witness::{AddCheckpoint, REQUEST_BYTES_MAX, State, WitnessRefusal};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
@@ -206,11 +206,7 @@ impl Within {
         let body = match body::read(request.into_body(), REQUEST_BYTES_MAX, WAIT_MAX).await {
             Ok(body) => body,
             Err(refusal) => {
-                let status = match refusal.code {
-                    RefusalCode::TooLarge => 413,
-                    RefusalCode::Slow => 408,
-                    _ => 400,
-                };
+                let status = bartizan_wire::status(refusal.code);
                 return reply::with_type(status, TEXT, format!("{}\n", refusal.message()));
             }
         };

@@ -327,15 +327,15 @@ act_kinds! {
     EvidenceOpened 13 "evidence-opened",
     /// Keys of an environment were listed.
     KeysListed 14 "keys-listed",
+    /// A witness says that the log was rolled back or forked: `reason` says which and who.
+    WitnessAlarmed 70 "witness-alarmed",
+    /// Checkpoints cannot be time-stamped from now on: `reason` says why.
+    StampFailed 71 "stamp-failed",
     /// A gate's command was run: `resource` says on what, `reason` what was concluded, `count`
     /// and `bytes` how much was judged, `snapshot` is the digest of the report.
     GateRun 15 "gate-run",
     /// A model's file was scanned before it was to be loaded.
     ModelScanned 16 "model-scanned",
-    /// Other policies came into force; `count` are they.
-    PolicyChanged 20 "policy-changed",
-    /// An operation was refused by the policies or by a credential's scopes.
-    AccessRefused 21 "access-refused",
     /// Keys of a subject are about to be destroyed: `resource` names the erasure, `keys` lists them.
     ErasureBegun 30 "erasure-begun",
     /// They were: whoever holds every byte ever written opens nothing that lies under them.

@@ -22,11 +22,16 @@
 mod cms;
 mod der;
 
+use std::io;
+
+use bartizan_core::Disk;
 use bartizan_core::clock::{NS_PER_S, parse_rfc3339};
 use ring::digest::{SHA256, digest};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::files::{read_whole, replace};
+use crate::tlog::{NOTE_BYTES_MAX, Note, decimal};
 use cms::Signed;
 use der::{
     BOOLEAN, Der, GENERALIZED_TIME, INTEGER, NULL, OCTET_STRING, OID, SEQUENCE, context, unsigned,
@@ -35,6 +40,9 @@ use der::{
 
 /// Longest answer of an authority, in bytes: a chain of certificates and two signatures.
 pub const STAMP_BYTES_MAX: usize = 64 << 10;
+/// Folder of stamps in the store: `<size>.tsr`, and `<size>.checkpoint`, what it stamps.
+pub const STAMPS_DIR: &str = "tlog/stamps";
+const SUFFIX: &str = ".tsr";
 /// Bytes of a request's nonce.
 pub const NONCE_BYTES: usize = 16;
 /// Most certificates of a text of roots and helpers.
@@ -55,6 +63,62 @@ pub fn request(text: &[u8], nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
     let imprint = wrap(SEQUENCE, &[&algorithm, &wrap(OCTET_STRING, &[imprint.as_ref()])]);
     let certificate_wanted = wrap(BOOLEAN, &[&[0xff]]);
     wrap(SEQUENCE, &[&version, &imprint, &wrap_unsigned(nonce), &certificate_wanted])
+}
+
+/// Name of the stamp of the checkpoint of `size` entries, in the store.
+fn file_name(size: u64) -> String {
+    format!("{STAMPS_DIR}/{size}{SUFFIX}")
+}
+
+/// What of a signed checkpoint is stamped: its text, last line feed included, without the
+/// signatures; `None` where it is no note.
+pub fn stamped_text(note: &str) -> Option<&str> {
+    Note::parse(note.as_bytes()).ok().map(|note| note.text)
+}
+
+/// Keeps the answer of an authority, which was judged, beside the checkpoint of `size` entries.
+/// Two syncs.
+///
+/// # Errors
+/// What the disk says.
+pub fn keep(disk: &dyn Disk, size: u64, answer: &[u8], note: &str) -> io::Result<()> {
+    // The note first: a stamp without what it stamps says nothing.
+    replace(disk, &format!("{STAMPS_DIR}/{size}.checkpoint"), note.as_bytes())?;
+    replace(disk, &file_name(size), answer)
+}
+
+/// A stamp that is kept: the entries of its checkpoint, the signed checkpoint, the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Entries of the checkpoint.
+    pub size: u64,
+    /// The signed note.
+    pub note: String,
+    /// The authority's answer as it came.
+    pub answer: Vec<u8>,
+}
+
+/// The sizes of checkpoints that were stamped, in order.
+///
+/// # Errors
+/// What the disk says.
+pub fn kept_sizes(disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    let names = disk.list(STAMPS_DIR)?;
+    let size = |name: &String| name.strip_suffix(SUFFIX).and_then(decimal);
+    let mut sizes: Vec<u64> = names.iter().filter_map(size).collect();
+    sizes.sort_unstable();
+    Ok(sizes)
+}
+
+/// The stamp of the checkpoint of `size` entries; `None` where a part of it is missing.
+///
+/// # Errors
+/// What the disk says.
+pub fn kept(disk: &dyn Disk, size: u64) -> io::Result<Option<Kept>> {
+    let note = read_whole(disk, &format!("{STAMPS_DIR}/{size}.checkpoint"), NOTE_BYTES_MAX)?;
+    let answer = read_whole(disk, &file_name(size), STAMP_BYTES_MAX)?;
+    let note = note.and_then(|note| String::from_utf8(note).ok());
+    Ok(note.zip(answer).map(|(note, answer)| Kept { size, note, answer }))
 }
 
 /// Why an answer is no time stamp of the text.

@@ -18,13 +18,14 @@
     clippy::cast_possible_wrap
 )]
 
-pub(crate) mod base64;
+pub mod base64;
 mod checkpoint;
 mod key;
 mod note;
 mod policy;
 mod proof;
 mod prove;
+mod served;
 mod sign;
 mod tile;
 mod tree;
@@ -37,6 +38,7 @@ pub use proof::{PROOF_BYTES_MAX, ProofTextError, TlogProof};
 pub use prove::{
     Nodes, TileNodeError, TileNodes, prove_consistency, prove_inclusion, subtree_root,
 };
+pub use served::{ReadServed, Served, ServedError, verify_served};
 pub use sign::{NoteSigner, SignerError};
 pub use tile::{
     BUNDLE_ENTRY_BYTES_MAX, BundleError, Resource, TILE_WIDTH, bundle_entries, push_bundle_entry,

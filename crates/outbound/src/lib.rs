@@ -2,6 +2,7 @@
 //! that dial out as they come.
 
 pub mod clock;
+pub mod cosigning;
 pub mod entropy;
 pub mod https;
 mod kernel_time;

@@ -7,7 +7,7 @@ use bartizan_ledger::tlog::{
     Checkpoint, Frontier, Hash, KeyKind, NoteSigner, VerifierKey, prove_consistency,
 };
 use bartizan_ledger::witness::{AddCheckpoint, State};
-use bartizan_ledger::{MemDisk, leaf_hash};
+use bartizan_ledger::{MemDisk, Published, leaf_hash};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -26,11 +26,6 @@ pub(crate) const NOW_S: u64 = 1_800_000_000;
 pub(crate) struct TestLog {
     salt: u8,
     signer: NoteSigner,
-}
-
-/// A signed checkpoint.
-pub(crate) struct Published {
-    pub(crate) note: String,
 }
 
 /// Nodes of a tree that is computed each time.
@@ -68,7 +63,7 @@ impl TestLog {
         let root = tree.root();
         let text = Checkpoint { origin: ORIGIN, size, root, extensions: Vec::new() }.to_string();
         let line = self.signer.sign(&text, NOW_S).unwrap();
-        Published { note: format!("{text}\n{line}") }
+        Published { size, root, time_s: NOW_S, note: format!("{text}\n{line}") }
     }
 
     pub(crate) fn prove(&self) -> Prove {

@@ -82,7 +82,7 @@ pub enum WitnessFault {
     },
     /// W2: our store was rolled back, or another process writes the same log.
     #[error(
-        "the witness has cosigned {seen} entries of this log, which has {ours}: the store was rolled back, or another process writes this log; stop it, and follow the runbook for a lost replica"
+        "the witness has cosigned {seen} entries of this log, which has {ours}: the store was rolled back, or another process writes this log; stop it, and compare the two with `bartizan ledger verify`"
     )]
     Behind {
         /// What the witness has seen.

@@ -110,9 +110,10 @@ fn error_code(code: RefusalCode) -> &'static str {
         | RefusalCode::TooLarge
         | RefusalCode::HeadersTooLarge
         | RefusalCode::Slow => "BAD_REQUEST",
-        RefusalCode::ModelUnavailable | RefusalCode::Draining | RefusalCode::Unrecordable => {
-            "TEMPORARILY_UNAVAILABLE"
-        }
+        RefusalCode::ModelUnavailable
+        | RefusalCode::Draining
+        | RefusalCode::Unrecordable
+        | RefusalCode::Unpublished => "TEMPORARILY_UNAVAILABLE",
         RefusalCode::DeadlineExceeded | RefusalCode::Internal => "INTERNAL_ERROR",
     }
 }

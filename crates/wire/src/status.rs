@@ -22,6 +22,7 @@ pub fn status(code: RefusalCode) -> u16 {
         RefusalCode::Overloaded
         | RefusalCode::ModelUnavailable
         | RefusalCode::Unrecordable
+        | RefusalCode::Unpublished
         | RefusalCode::Draining => 503,
         RefusalCode::DeadlineExceeded => 504,
     }

@@ -4,6 +4,7 @@ mod check;
 mod inputs;
 mod prove;
 mod rotate;
+mod served;
 mod verify;
 
 use std::io;
@@ -32,7 +33,7 @@ pub(crate) enum Args {
     /// Check every record, checksum, bundle, tile, checkpoint and signature, and what is sealed;
     /// takes no lock
     Verify {
-        /// The environment's folder, or a copy of its store
+        /// The environment's folder, a copy of its store, or the URL of a log that is served
         dir: Option<PathBuf>,
         /// Whose signatures are believed [default: the environment's own log key]
         #[arg(long, value_name = "FILE")]
@@ -94,6 +95,9 @@ pub(crate) enum Args {
 pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
     match args {
         Args::Verify { dir, policy, format } => {
+            if let Some(url) = dir.as_deref().and_then(served::url_of) {
+                return served::run(url, policy.as_deref(), *format, out);
+            }
             let dir = dir.as_deref().unwrap_or(&place.environment);
             verify::run(dir, policy.as_deref(), *format, out)
         }

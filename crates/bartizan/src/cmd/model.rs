@@ -173,9 +173,18 @@ fn unexpected() -> Failure {
 }
 
 fn change(place: &Place, operation: Operation, done: &str) -> Outcome {
-    let Performed::Model(row) = perform(place, &operation)? else { return Err(unexpected()) };
-    say(&row, done);
-    Ok(Answer::Yes)
+    match perform(place, &operation)? {
+        Performed::Model(row) => {
+            say(&row, done);
+            Ok(Answer::Yes)
+        }
+        Performed::Key(_)
+        | Performed::Keys { .. }
+        | Performed::Models { .. }
+        | Performed::Kept(_)
+        | Performed::Recorded { .. }
+        | Performed::Done { .. } => Err(unexpected()),
+    }
 }
 
 fn say(row: &ModelRow, done: &str) {
@@ -270,10 +279,15 @@ pub(crate) fn add(
     });
     let performed = Reach::open(root, &world()).and_then(|reach| reach.perform(&operation));
     match performed {
-        Ok(performed) => {
-            let Performed::Model(row) = performed else { return Err(unexpected()) };
-            Ok(row)
-        }
+        Ok(Performed::Model(row)) => Ok(row),
+        Ok(
+            Performed::Key(_)
+            | Performed::Keys { .. }
+            | Performed::Models { .. }
+            | Performed::Kept(_)
+            | Performed::Recorded { .. }
+            | Performed::Done { .. },
+        ) => Err(unexpected()),
         Err(error) => {
             // An owner that did not answer may be at it still: what is staged is left to it.
             if !matches!(error, ReachError::Call(_)) {

@@ -33,7 +33,7 @@ const PORT: u16 = 8447;
 
 const POLICY: &str = "\
 # Logs whose checkpoints this witness cosigns, one `log <verifier key>` a line: what
-# `bartizan ledger key` prints in the log's environment. Restart the witness after a change.
+# `bartizan ledger policy` prints in the log's environment. Restart the witness after a change.
 quorum none
 ";
 

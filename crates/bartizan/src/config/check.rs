@@ -107,6 +107,37 @@ pub(crate) fn contradictions(parsed: &Parsed) -> Vec<Problem> {
         found.push(parsed.problem("score.model", message));
     }
     found.extend(ledger(parsed));
+    found.extend(outside(parsed));
+    found
+}
+
+fn outside(parsed: &Parsed) -> Vec<Problem> {
+    let (ack, stamps) = (&parsed.config.ack, &parsed.config.time_stamps);
+    let mut found = Vec::new();
+    if !stamps.url.is_empty() && stamps.roots.is_empty() {
+        let message = "a time stamp is believed only by a root: name the PEM file of the \
+                       authority's";
+        found.push(parsed.problem("time_stamps.roots", message));
+    }
+    let asks = ack.default == super::Ack::Witnessed || !ack.witnessed.is_empty();
+    if asks && parsed.config.witnesses.policy.is_empty() {
+        let message = "`[ack]` asks for `witnessed`, which needs a policy that names witnesses";
+        found.push(parsed.problem("witnesses.policy", message));
+    }
+    let lists = [
+        ("ack.durable", &ack.durable),
+        ("ack.published", &ack.published),
+        ("ack.witnessed", &ack.witnessed),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (key, name) in lists.iter().flat_map(|(key, names)| names.iter().map(move |n| (key, n))) {
+        if name.parse::<bartizan_core::ModelName>().is_err() {
+            found.push(parsed.problem(key, format!("`{name}` is no name of a model")));
+        } else if !seen.insert(name) {
+            let message = format!("`{name}` stands in these lists twice; keep one");
+            found.push(parsed.problem(key, message));
+        }
+    }
     found
 }
 

@@ -157,6 +157,14 @@ impl Walk<'_> {
         let wanted = wanted_type(target);
         match value.get_ref() {
             DeValue::Table(table) if wanted == "object" => self.table(target, table, path),
+            DeValue::Array(items) if wanted == "array" => {
+                let node = target.get("items").unwrap_or(&Value::Null).clone();
+                for (idx, item) in items.iter().enumerate() {
+                    let path = format!("{path}[{idx}]");
+                    self.places.keys.insert(path.clone(), item.span());
+                    self.value(&node, item, &path);
+                }
+            }
             DeValue::Boolean(_) if wanted == "boolean" => {}
             DeValue::String(text) if wanted == "string" => {
                 if let Some(message) = check_text(target, text) {
@@ -204,6 +212,7 @@ fn article(wanted: &str) -> &'static str {
         "object" => "a section",
         "boolean" => "true or false",
         "integer" => "a whole number",
+        "array" => "a list",
         _ => "a text in quotes",
     }
 }

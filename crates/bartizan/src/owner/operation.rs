@@ -35,8 +35,6 @@ pub(crate) enum Operation {
     ModelUnload(ModelRef),
     /// Say what models there are.
     ModelList,
-    /// Read the policies again and put them in force.
-    AccessReload(AccessReload),
     /// Note that somebody opens the sealed part of a record.
     EvidenceOpen(EvidenceOpen),
     /// Destroy the keys of a subject.
@@ -110,15 +108,6 @@ pub(crate) struct ModelRef {
     pub(crate) name: ModelName,
     /// Its version.
     pub(crate) version: ModelVersion,
-}
-
-/// See [`Operation::AccessReload`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AccessReload {
-    /// Digest of the policies that were looked at; others are not put in force.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) policies: Option<Digest>,
 }
 
 /// See [`Operation::EvidenceOpen`].
@@ -442,7 +431,6 @@ impl Operation {
         "keys-rotate",
         "backup",
         "gate-run",
-        "access-reload",
     ];
 
     /// Its name.
@@ -465,7 +453,6 @@ impl Operation {
             Self::KeysRotate(_) => "keys-rotate",
             Self::Backup(_) => "backup",
             Self::GateRun(_) => "gate-run",
-            Self::AccessReload(_) => "access-reload",
         }
     }
 
@@ -490,7 +477,6 @@ impl Operation {
             Self::KeysRotate(rotate) => serde_json::to_vec(rotate),
             Self::Backup(backup) => serde_json::to_vec(backup),
             Self::KeyList | Self::ModelList | Self::HoldList => Ok(b"{}".to_vec()),
-            Self::AccessReload(reload) => serde_json::to_vec(reload),
         }
     }
 
@@ -520,7 +506,6 @@ impl Operation {
             "keys-rotate" => read(body).map(Self::KeysRotate),
             "backup" => read(body).map(Self::Backup),
             "gate-run" => read(body).map(Self::GateRun),
-            "access-reload" => read(body).map(Self::AccessReload),
             _ => Err(ParseError::Unknown),
         }
     }
@@ -561,16 +546,6 @@ pub(crate) enum Outcome {
     },
     /// Erasures, holds and keys of the ledger.
     Kept(Kept),
-    /// Policies are in force.
-    Policies {
-        /// Their digest.
-        policies: Digest,
-        /// How many they are.
-        n_policies: u64,
-        /// Where the record of the change stands; absent where nothing changed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        receipt: Option<String>,
-    },
     /// Something was done that has no more to say.
     Done {
         /// Where the record of the act stands: the receipt's text.
@@ -766,7 +741,6 @@ mod tests {
                 }],
                 n_more: 5,
             }),
-            Operation::AccessReload(AccessReload { policies: Some(digest) }),
         ]
     }
 

@@ -66,10 +66,7 @@ impl ReachError {
             Self::Take(_) | Self::Call(_) | Self::Foreign { .. } => return Answer::Unknown,
         };
         match kind {
-            FaultKind::Invalid
-            | FaultKind::NotFound
-            | FaultKind::Conflict
-            | FaultKind::Forbidden => Answer::No,
+            FaultKind::Invalid | FaultKind::NotFound | FaultKind::Conflict => Answer::No,
             FaultKind::Unrecordable | FaultKind::Failed => Answer::Unknown,
         }
     }
@@ -105,11 +102,8 @@ impl Reach {
     pub(crate) fn perform(&self, operation: &Operation) -> Result<Outcome, ReachError> {
         match self {
             Self::Here(owner) => {
-                let permit = owner.local_permit().map_err(TakeError::from)?;
-                if !matches!(operation, Operation::AccessReload(_)) {
-                    owner.enforce_changed_policies(permit.principal())?;
-                }
-                Ok(owner.perform_for(&permit, operation)?)
+                let caller = owner.local_principal().map_err(TakeError::from)?;
+                Ok(owner.perform(&caller, operation)?)
             }
             Self::There(socket) => {
                 let foreign = |status| move |source| ReachError::Foreign { status, source };

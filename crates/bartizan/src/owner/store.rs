@@ -4,9 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-use bartizan_access::{AdminPermit, KeyId, KeyRing, LocalPeer, permit_local};
+use bartizan_access::{KeyId, KeyRing, LocalPeer, permit_local};
 use bartizan_core::entropy::random;
-use bartizan_core::{Clock, DecisionId, Digest, Disk, DiskKind, Entropy, Principal};
+use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
     FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
@@ -153,25 +153,15 @@ pub(crate) enum Act {
     },
     /// A gate's command was run.
     GateRun(GateRun),
-    /// Other policies came into force.
-    PolicyChanged {
-        /// Digest of those before, where there were any.
-        before: Option<String>,
-        /// Their digest.
-        policy: Digest,
-        /// How many they are.
-        n_policies: u64,
+    /// A witness says that the log was rolled back or forked.
+    WitnessAlarmed {
+        /// Who, and what.
+        reason: String,
     },
-    /// An operation was refused by the policies or a credential's scopes.
-    AccessRefused {
-        /// Its name.
-        operation: &'static str,
-        /// On what.
-        about: String,
-        /// Why, in a word.
-        reason: &'static str,
-        /// Digest of the policies.
-        policy: Digest,
+    /// Checkpoints cannot be time-stamped.
+    StampFailed {
+        /// Why.
+        reason: String,
     },
     /// The sealed part of a record was opened.
     EvidenceOpened {
@@ -222,21 +212,8 @@ impl Act {
                 act
             }
             Self::GateRun(run) => of_run(run),
-            Self::PolicyChanged { before, policy, n_policies } => {
-                let mut act = RecordedAct::new(ActKind::PolicyChanged);
-                act.reason = before.as_ref().map(|before| format!("before: {before}").into());
-                act.digests.policy = Some(*policy);
-                act.count = Some(*n_policies);
-                act
-            }
-            Self::AccessRefused { operation, about, reason, policy } => {
-                let mut act = RecordedAct::new(ActKind::AccessRefused);
-                act.outcome = RecordedOutcome::Refused;
-                act.resource = Some(format!("{operation}: {about}").into());
-                act.reason = Some((*reason).into());
-                act.digests.policy = Some(*policy);
-                act
-            }
+            Self::WitnessAlarmed { reason } => of_reason(ActKind::WitnessAlarmed, reason),
+            Self::StampFailed { reason } => of_reason(ActKind::StampFailed, reason),
             Self::EvidenceOpened { decision } => {
                 let mut act = RecordedAct::new(ActKind::EvidenceOpened);
                 act.resource = Some(decision.to_string().into());
@@ -256,6 +233,12 @@ fn of_model(kind: ActKind, shelved: &Shelved) -> RecordedAct<'static> {
     });
     act.digests.contract = Some(shelved.entry.contract);
     act.bytes = Some(shelved.entry.model_bytes);
+    act
+}
+
+fn of_reason(kind: ActKind, reason: &str) -> RecordedAct<'static> {
+    let mut act = RecordedAct::new(kind);
+    act.reason = Some(reason.to_owned().into());
     act
 }
 
@@ -533,7 +516,8 @@ pub(super) fn publisher(
     };
     let signers = log_key::signers(environment, &*world.entropy, epoch)?;
     let ended = log_key::public(environment, epoch.saturating_sub(1))?;
-    let config = PublisherConfig { signers, anchor, outside: Vec::new(), ended };
+    let outside = crate::outside::known(environment, &signers);
+    let config = PublisherConfig { signers, anchor, outside, ended };
     Ok(log.publisher(config)?)
 }
 
@@ -553,21 +537,6 @@ fn sealing_keys(
     Ok(sealing)
 }
 
-/// The right to act of this process on the store of `environment`.
-///
-/// # Errors
-/// [`StoreError::ForeignUid`] unless it runs as the store's owner or root.
-pub(super) fn local_permit(
-    environment: &Environment,
-    ring: &KeyRing,
-) -> Result<AdminPermit, StoreError> {
-    let path = environment.store_dir();
-    let owner_uid = std::fs::metadata(&path).map_err(failed("read", &path))?.uid();
-    let uid = rustix::process::geteuid().as_raw();
-    let peer = LocalPeer { uid, owner_uid, pseudonym: ring.local_pseudonym(uid) };
-    permit_local(peer).map_err(|_| StoreError::ForeignUid { uid, owner_uid })
-}
-
 /// Who this process is to the store of `environment`.
 ///
 /// # Errors
@@ -576,5 +545,10 @@ pub(super) fn local_principal(
     environment: &Environment,
     ring: &KeyRing,
 ) -> Result<Principal, StoreError> {
-    local_permit(environment, ring).map(|permit| permit.principal().clone())
+    let path = environment.store_dir();
+    let owner_uid = std::fs::metadata(&path).map_err(failed("read", &path))?.uid();
+    let uid = rustix::process::geteuid().as_raw();
+    let peer = LocalPeer { uid, owner_uid, pseudonym: ring.local_pseudonym(uid) };
+    let permit = permit_local(peer).map_err(|_| StoreError::ForeignUid { uid, owner_uid })?;
+    Ok(permit.principal().clone())
 }

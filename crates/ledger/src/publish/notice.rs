@@ -144,6 +144,12 @@ impl Publication {
         self.inner.1.notify_all();
     }
 
+    /// [`Publication::tell`] for tests of those who wait.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn tell_by_hand(&self, published: Published) {
+        self.tell(Arc::new(published));
+    }
+
     /// Makes `published` the newest and tells those who waited for it.
     pub(super) fn tell(&self, published: Arc<Published>) {
         let told = {

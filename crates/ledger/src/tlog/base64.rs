@@ -14,12 +14,12 @@ pub(crate) fn group(group: &[u8]) -> [u8; 4] {
 }
 
 /// Text of `bytes`.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(group).map(char::from).collect()
 }
 
 /// Bytes of `text`; `None` where it is not base 64, or not its one spelling.
-pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (quads, rest) = text.as_bytes().as_chunks::<4>();
     if !rest.is_empty() {
         return None;
@@ -52,7 +52,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Exactly `N` bytes.
-pub(crate) fn decode_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn decode_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != N.div_ceil(3).saturating_mul(4) {
         return None;
     }

@@ -33,6 +33,7 @@ const OF_INFER: &[RefusalCode] = &[
     RefusalCode::Overloaded,
     RefusalCode::ModelUnavailable,
     RefusalCode::DeadlineExceeded,
+    RefusalCode::Unpublished,
     RefusalCode::Draining,
 ];
 
