@@ -49,11 +49,16 @@ class House:
 
     def configure(self, **config):
         for section, keys in config.items():
-            self.config.setdefault(section, {}).update(keys)
+            if isinstance(keys, list):
+                self.config[section] = keys
+            else:
+                self.config.setdefault(section, {}).update(keys)
         lines = []
         for section, keys in self.config.items():
-            lines.append(f"[{section}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+            head = f"[[{section}]]" if isinstance(keys, list) else f"[{section}]"
+            for table in keys if isinstance(keys, list) else [keys]:
+                lines.append(head)
+                lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
         (self.folder / "bartizan.toml").write_text("\n".join(lines) + "\n")
 
     # ---- commands

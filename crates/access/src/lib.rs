@@ -9,14 +9,18 @@
 
 mod certificate;
 mod credential;
+mod identities;
 mod key_ring;
 mod key_text;
 mod keys;
 mod mac;
 mod permit;
+mod revocation;
 mod scopes;
 #[cfg(test)]
 mod seed;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod throttle;
 mod token;
 
@@ -24,6 +28,7 @@ pub use certificate::{
     CERTIFICATE_BYTES_MAX, CertificateFailure, PeerCertificate, SpiffeId, is_trust_domain,
 };
 pub use credential::{Credential, Identity, Method, Strength};
+pub use identities::{Identities, Presented, TRUST_DOMAINS_MAX, TrustDomain, Unproven};
 pub use key_ring::{AuthFailure, KeyRing};
 pub use key_text::{IssuedKey, KeyId, KeyIdError};
 pub use keys::{
@@ -36,12 +41,16 @@ pub use permit::{
     permit_admin, permit_describe, permit_infer, permit_local, permit_local_trace, permit_metrics,
     permit_trace,
 };
+pub use revocation::{
+    REVOCATIONS_BYTES_MAX, REVOCATIONS_MAX, Revocation, RevocationError, RevocationKind,
+    Revocations, SharedError, SharedState,
+};
 pub use scopes::{
     Action, Assertion, DIGITS_MAX, ModelScope, SCOPES_BYTES_MAX, Scopes, ScopesError, WordError,
 };
 pub use throttle::{FAILURE_INTERVAL_NS, FAILURES_BURST, FailureThrottle, RetryAfter, SOURCES_MAX};
 pub use token::{
-    Algorithm, AlgorithmError, CACHE_LEN_MAX, ISSUERS_MAX, Issuer, IssuerKind, IssuerRules,
-    Issuers, JwkSet, JwkSetError, KEYS_MAX as ISSUER_KEYS_MAX, SET_BYTES_MAX, TokenFailure,
-    TokenKinds, TokenRefused,
+    Algorithm, AlgorithmError, AskAgain, CACHE_LEN_MAX, ISSUERS_MAX, Issuer, IssuerKind,
+    IssuerRules, Issuers, JwkSet, JwkSetError, KEYS_MAX as ISSUER_KEYS_MAX, SET_BYTES_MAX,
+    TokenFailure, TokenKinds, TokenRefused,
 };

@@ -19,5 +19,7 @@ mod verify;
 
 pub use cache::CACHE_LEN_MAX;
 pub use failure::TokenFailure;
-pub use issuer::{ISSUERS_MAX, Issuer, IssuerKind, IssuerRules, Issuers, TokenKinds, TokenRefused};
+pub use issuer::{
+    AskAgain, ISSUERS_MAX, Issuer, IssuerKind, IssuerRules, Issuers, TokenKinds, TokenRefused,
+};
 pub use jwk::{Algorithm, AlgorithmError, JwkSet, JwkSetError, KEYS_MAX, SET_BYTES_MAX};

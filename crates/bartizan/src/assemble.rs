@@ -1,16 +1,20 @@
 //! Wiring: from an environment to a server that answers.
 
+mod identities;
+mod shared;
+
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bartizan_core::{ClockTrouble, ModelName, ModelVersion};
 use bartizan_decision::{Site, Snapshot};
 use bartizan_gateway::{
-    AckLevel, Addresses, Assurance, HttpLimits, Live, Server, Services, StartError as ListenError,
+    self as gateway, AckLevel, Addresses, Assurance, HttpLimits, Live, Server, Services,
+    StartError as ListenError,
 };
 use bartizan_outbound::cosigning::Witnessed;
 use tokio::sync::watch;
@@ -23,7 +27,10 @@ use crate::log::Chain;
 use crate::outside::{self, Asking, Outside, OutsideError};
 use crate::owner::store::{Act, StoreError};
 use crate::owner::{self, OperationError, Owner, TakeError, World};
+use crate::tls::clients;
 use crate::tls::load::{self, LoadError};
+use identities::{IssuerError, Keeping};
+use shared::Looking;
 
 /// How often the sealing keys of the next day are looked after.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -54,6 +61,9 @@ pub(crate) enum StartError {
     /// Witnesses or time stamps cannot be asked for as configured.
     #[error(transparent)]
     Outside(#[from] OutsideError),
+    /// An issuer cannot be asked.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// A thread cannot be had.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -70,6 +80,9 @@ pub(crate) struct Running {
     faults: Vec<Fault>,
     upkeep: Upkeep,
     asking: Option<Asking>,
+    tls: Arc<ArcSwapOption<gateway::Tls>>,
+    keeping: Arc<Keeping>,
+    looking: Looking,
 }
 
 /// Takes the store of `environment`, loads its models, and serves them.
@@ -78,20 +91,20 @@ pub(crate) struct Running {
 /// [`StartError`]; nothing is served then, and the store is given back.
 pub(crate) fn start(environment: Environment, world: World) -> Result<Running, StartError> {
     let config = environment.config().clone();
-    let tls = match config.inference.tls {
-        Tls::On => {
-            let (certificate, key) = environment.tls_files();
-            Some(load::server_config(&certificate, &key, crate::cmd::now_s())?)
-        }
-        Tls::Off => None,
-    };
+    let tls = Arc::new(ArcSwapOption::new(tls(&environment, &config)?));
+    let root = environment.root().to_owned();
     let outside = Outside::of(&environment)?;
     let socket = environment.socket();
     let entropy = world.entropy.clone();
     let owner = Arc::new(Owner::take(environment, world)?);
-    let first = Live { snapshot: snapshot(&owner, owner.live()), tls };
+    owner.begin_with(identities::identities(&config, &owner.identities()));
+    let first = Live { snapshot: snapshot(&owner, owner.live()), tls: tls.load_full() };
     let live = Arc::new(ArcSwap::from_pointee(first));
-    let faults = publish_into(&owner, &live);
+    let faults = publish_into(&owner, &live, &tls);
+    let (looking, freshness) =
+        Looking::start(&owner, &config.shared).map_err(StartError::Thread)?;
+    let keeper = identities::keeper(&config, &root, owner.clock())?;
+    let (keeping, _thread) = Keeping::start(keeper, &owner)?;
     let caller = owner.local_principal()?;
     owner.record(&caller, &Act::Started)?;
     let (asking, witnessed) = outside.start(&owner)?;
@@ -110,10 +123,12 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
         admin: Arc::new(Handler(owner.clone())),
         published: config.log_reading.address.map(|_| owner.disk()),
         assurance: Some(assurance(&config, &owner, witnessed)),
+        issuer_keys: Some(keeping.clone()),
+        freshness,
     };
     let server = Server::start(&addresses, http_limits(&config), services)?;
     let upkeep = Upkeep::start(owner.clone()).map_err(StartError::Thread)?;
-    Ok(Running { owner, live, server, faults, upkeep, asking })
+    Ok(Running { owner, live, server, faults, upkeep, asking, tls, keeping, looking })
 }
 
 impl Running {
@@ -137,35 +152,39 @@ impl Running {
         self.live.load().snapshot.models().count()
     }
 
-    /// Reads the certificates again; new connections get them. What is wrong with them is said,
-    /// and the old ones go on.
-    pub(crate) fn reload_tls(&self) {
-        let environment = self.owner.environment();
-        if environment.config().inference.tls == Tls::Off {
-            return;
+    /// Reads again which issuers, trust domains and certificates the configuration names. They
+    /// go live together; what is wrong with them is said, and the old ones go on.
+    pub(crate) fn reload(&self) {
+        match self.read_again() {
+            Ok(()) => info!("gateway.tls.reloaded"),
+            Err(error) => warn!(error = %Chain(error.as_ref()), "gateway.tls.not-reloaded"),
         }
-        let (certificate, key) = environment.tls_files();
-        match load::server_config(&certificate, &key, crate::cmd::now_s()) {
-            Ok(tls) => {
-                let caller = self.owner.local_principal();
-                let recorded =
-                    caller.map(|caller| self.owner.record(&caller, &Act::ConfigReloaded));
-                if !matches!(recorded, Ok(Ok(_))) {
-                    warn!("gateway.tls.not-reloaded");
-                    return;
-                }
-                self.live
-                    .rcu(|now| Live { snapshot: now.snapshot.clone(), tls: Some(tls.clone()) });
-                info!("gateway.tls.reloaded");
-            }
-            Err(error) => warn!(error = %Chain(&error), "gateway.tls.not-reloaded"),
+    }
+
+    fn read_again(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let environment = Environment::open(self.owner.environment().root())?;
+        let config = environment.config();
+        let keeper = identities::keeper(config, environment.root(), self.owner.clock())?;
+        let fresh = tls(&environment, config)?;
+        let caller = self.owner.local_principal()?;
+        let before = self.tls.swap(fresh);
+        let changed = self.owner.change_identities(&caller, &Act::ConfigReloaded, |now| {
+            identities::identities(config, now)
+        });
+        if let Err(error) = changed {
+            self.tls.store(before);
+            return Err(error.into());
         }
+        self.keeping.replace(keeper);
+        Ok(())
     }
 
     /// Lets open requests finish, records the stop, and gives the store back.
     pub(crate) fn stop(self) {
-        let Self { owner, live: _, server, faults: _, upkeep, asking } = self;
+        let Self { owner, live: _, server, faults: _, upkeep, asking, tls: _, keeping: _, looking } =
+            self;
         server.drain();
+        drop(looking);
         // Behind the requests, some of which wait for witnesses.
         if let Some(asking) = asking {
             asking.stop();
@@ -185,14 +204,30 @@ impl Running {
     }
 }
 
+/// What listeners of `environment` speak TLS with by `config`.
+fn tls(environment: &Environment, config: &Config) -> Result<Option<Arc<gateway::Tls>>, LoadError> {
+    if config.inference.tls == Tls::Off {
+        return Ok(None);
+    }
+    let clients = clients::verifier(&config.trust, environment.root())?;
+    let (certificate, key) = environment.tls_files();
+    let now_s = crate::cmd::now_s();
+    let server = load::server_config(&certificate, &key, now_s, clients.clone())?;
+    Ok(Some(Arc::new(gateway::Tls { server, clients })))
+}
+
 /// Replaces the snapshot whenever keys, models or sealing keys change.
-fn publish_into(owner: &Arc<Owner>, live: &Arc<ArcSwap<Live>>) -> Vec<Fault> {
+fn publish_into(
+    owner: &Arc<Owner>,
+    live: &Arc<ArcSwap<Live>>,
+    tls: &Arc<ArcSwapOption<gateway::Tls>>,
+) -> Vec<Fault> {
     // The owner holds this for as long as it lives; a strong handle would keep it alive for ever.
-    let (weak, live) = (Arc::downgrade(owner), live.clone());
+    let (weak, live, tls) = (Arc::downgrade(owner), live.clone(), tls.clone());
     owner.serve(Box::new(move |parts| {
         let Some(owner) = weak.upgrade() else { return };
         let snapshot = snapshot(&owner, parts);
-        live.rcu(|now| Live { snapshot: snapshot.clone(), tls: now.tls.clone() });
+        live.store(Arc::new(Live { snapshot, tls: tls.load_full() }));
     }))
 }
 
@@ -203,8 +238,9 @@ fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
         replica: environment.config().environment.replica.as_str().into(),
         is_volatile: owner.is_volatile(),
     };
-    let owner::Live { keys, sealer, models } = parts;
-    Arc::new(Snapshot::new(site, owner.clock(), keys, sealer, models))
+    let owner::Live { keys, identities, sealer, models } = parts;
+    let snapshot = Snapshot::new(site, owner.clock(), keys, sealer, models);
+    Arc::new(snapshot.with_identities(identities))
 }
 
 /// What answers wait for.

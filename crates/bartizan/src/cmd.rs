@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod model;
 pub(crate) mod recorded;
 pub(crate) mod restore;
+pub(crate) mod revoke;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod store;

@@ -11,6 +11,7 @@
 //! - K3: a temporary environment never listens beyond loopback.
 
 pub(crate) mod check;
+pub(crate) mod identity;
 pub(crate) mod keys;
 pub(crate) mod read;
 pub(crate) mod schema;
@@ -68,6 +69,14 @@ pub(crate) struct Config {
     pub(crate) score: Score,
     /// What is logged to standard error.
     pub(crate) log: Log,
+    /// What replicas of this environment share about access.
+    pub(crate) shared: identity::Shared,
+    /// Issuers whose tokens are taken as credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) issuer: Vec<identity::Issuer>,
+    /// SPIFFE trust domains whose client certificates are taken as credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trust: Vec<identity::Trust>,
 }
 
 /// What this environment is called.

@@ -14,10 +14,13 @@ use bartizan_ledger::FileDisk;
 use zeroize::Zeroizing;
 
 use crate::config::check::{self, ConfigError};
+use crate::config::identity::Trust;
 use crate::config::{self, Config};
 use crate::files::{self, FileError, failed};
 use crate::tls::make;
 
+/// Folder with the certificates of the first administrators.
+pub(crate) const ADMINISTRATORS_DIR: &str = "administrators";
 /// Longest stored key, in bytes.
 const KEY_BYTES_MAX: u64 = 64;
 
@@ -102,6 +105,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) now_s: u64,
     /// Randomness.
     pub(crate) entropy: &'a dyn Entropy,
+    /// Names of the first administrators, each of whom gets a client certificate.
+    pub(crate) administrators: &'a [String],
 }
 
 /// An environment whose configuration was read and whose permissions were checked.
@@ -155,9 +160,30 @@ impl Environment {
         let keys = Keys::new(plan.config.environment.name.clone(), mac_key);
         files::replace(&layout.book_file(), &keys.to_bytes())?;
         make::write(&layout.tls_dir(), plan.now_s, plan.tls_lifetime_s)?;
-        let text = config::template::text(&plan.config)?;
+        let mut config = plan.config.clone();
+        if !plan.administrators.is_empty() {
+            config.trust.push(Self::make_administrators(&layout, plan)?);
+        }
+        let text = config::template::text(&config)?;
         files::replace(&root.join(config::FILE_NAME), text.as_bytes())?;
         Ok(())
+    }
+
+    /// Makes the first administrators: a file each with certificate and key, to be taken away by
+    /// its holder.
+    fn make_administrators(layout: &Layout<'_>, plan: &Plan<'_>) -> Result<Trust, MakeError> {
+        let name = &plan.config.environment.name;
+        let domain = config::identity::administrators_domain(name);
+        let Plan { administrators, now_s, tls_lifetime_s, .. } = plan;
+        let made = make::administrators(&domain, administrators, *now_s, *tls_lifetime_s)?;
+        let roots = PathBuf::from("tls").join(make::ADMINISTRATORS_FILE);
+        files::replace(&layout.0.join(&roots), made.authority.as_bytes())?;
+        let folder = layout.0.join(ADMINISTRATORS_DIR);
+        files::make_private_dir(&folder)?;
+        for (person, pem) in made.people {
+            files::replace(&folder.join(format!("{person}.pem")), pem.as_bytes())?;
+        }
+        Ok(Trust::of_administrators(name, roots))
     }
 
     /// Its folder, absolute.
@@ -215,6 +241,11 @@ impl Environment {
     /// The file of the key book.
     pub(crate) fn book_file(&self) -> PathBuf {
         Layout(&self.root).book_file()
+    }
+
+    /// The file of what was revoked.
+    pub(crate) fn revocations_file(&self) -> PathBuf {
+        self.keys_dir().join("revocations.json")
     }
 
     /// The listener's certificate and key files.

@@ -59,6 +59,8 @@ enum Command {
     /// Issue, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(cmd::key::Args),
+    /// End a key, a principal, a token or a certificate on all replicas
+    Revoke(cmd::revoke::Args),
     /// Add, inspect, list, load, unload and remove models
     #[command(subcommand)]
     Model(cmd::model::Args),
@@ -99,6 +101,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_memory_private();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -126,6 +129,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Keys are in this process's memory: no core is dumped, and no other process of the same user may
+/// attach.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    // Best effort: a kernel that refuses this serves all the same, and `serve` runs anywhere.
+    let _no_attach = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _no_core = rustix::process::setrlimit(Resource::Core, none);
+}
+
 fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
     // Verbs talk for themselves; their log shows what is wrong and no more. What serves starts
     // the log as its configuration says.
@@ -137,6 +150,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Init(args) => cmd::init::run(args),
         Command::Serve(args) => cmd::serve::run(args, &cli.place, out),
         Command::Key(args) => cmd::key::run(args, &cli.place, out),
+        Command::Revoke(args) => cmd::revoke::run(args, &cli.place),
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
         Command::Scan(args) => cmd::scan::run(args, &cli.place, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),

@@ -11,18 +11,20 @@
 mod backup;
 mod erasure;
 mod gates;
+mod identities;
 pub(crate) mod keys;
 pub(crate) mod log_key;
 mod models;
 pub(crate) mod operation;
 pub(crate) mod reach;
 pub(crate) mod reopen;
+pub(crate) mod revocations;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_access::{KeyRing, Keys, KeysError};
+use bartizan_access::{Identities, KeyRing, Keys, KeysError, SharedError, SharedState};
 use bartizan_core::{Clock, Disk, Entropy, Erase, EraseError, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 use bartizan_ledger::{Appender, Publication, Receipt, Sealer, SealingKeysError};
@@ -41,6 +43,8 @@ use store::{Act, ActError, Store, StoreError};
 pub(crate) struct Live {
     /// What requests are authenticated by.
     pub(crate) keys: Arc<KeyRing>,
+    /// Whom others vouch for, and who was revoked.
+    pub(crate) identities: Arc<Identities>,
     /// What payloads are sealed with.
     pub(crate) sealer: Arc<Sealer>,
     /// Every loaded model, by name and version.
@@ -75,6 +79,11 @@ pub(crate) enum TakeError {
     /// The store is not.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was revoked before cannot be read.
+    #[error(
+        "the list of what was revoked, `keys/revocations.json`, cannot be trusted; restore it from a backup"
+    )]
+    Revocations(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why an operation was not performed.
@@ -124,6 +133,9 @@ pub(crate) enum OperationError {
     /// Another gate does not erase.
     #[error("the erasure is not complete; repeat it once the cause is gone")]
     Gate(#[from] EraseError),
+    /// A revocation makes no sense, or cannot be shared with the other replicas.
+    #[error("the revocation is not in force on all replicas")]
+    Shared(#[source] SharedError),
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -175,6 +187,8 @@ impl OperationError {
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::NotEmpty { .. } => Refused::Conflict,
             Self::Unrecorded(_) => Refused::Unrecordable,
+            Self::Shared(SharedError::List(_)) => Refused::Invalid,
+            Self::Shared(SharedError::Unreachable(_)) => Refused::Failed,
             Self::Keys(KeysError::Entropy)
             | Self::Repository(RepositoryError::File(_) | RepositoryError::Entry { .. })
             | Self::Sealing(_)
@@ -189,6 +203,7 @@ type Models = BTreeMap<(ModelName, ModelVersion), Arc<Model>>;
 
 struct State {
     keys: Keys,
+    identities: Arc<Identities>,
     models: Models,
     /// Absent where no server runs in this process: then models are only checked.
     publish: Option<Publish>,
@@ -200,6 +215,8 @@ pub(crate) struct Owner {
     store: Store,
     repository: Repository,
     world: World,
+    /// What all replicas share about access, where they share something.
+    shared: Option<Arc<dyn SharedState>>,
     state: Mutex<State>,
 }
 
@@ -215,8 +232,16 @@ impl Owner {
         let models = environment.config().models.clone();
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
         repository.sweep(store.clock().now().raw_ns);
-        let state = Mutex::new(State { keys, models: Models::new(), publish: None });
-        let owner = Self { environment, store, repository, world, state };
+        let state = Mutex::new(State {
+            keys,
+            identities: Arc::new(Identities::none()),
+            models: Models::new(),
+            publish: None,
+        });
+        let shared = revocations::shared_folder(&environment)
+            .map(|folder| Arc::new(folder) as Arc<dyn SharedState>);
+        let owner = Self { environment, store, repository, world, shared, state };
+        owner.load_revocations().map_err(TakeError::Revocations)?;
         owner.resume_erasures();
         Ok(owner)
     }
@@ -295,6 +320,7 @@ impl Owner {
             Operation::KeyIssue(issue) => self.issue_key(caller, issue),
             Operation::KeyRotate(rotate) => self.rotate_key(caller, rotate),
             Operation::KeyRevoke(revoke) => self.revoke_key(caller, revoke),
+            Operation::Revoke(revoke) => self.revoke(caller, revoke),
             Operation::KeyList => Ok(self.list_keys()),
             Operation::ModelAdd(add) => self.add_model(caller, add),
             Operation::ModelRemove(model) => self.remove_model(caller, model),
@@ -353,6 +379,7 @@ impl Owner {
     fn live_of(&self, state: &State) -> Live {
         Live {
             keys: Arc::new(state.keys.ring()),
+            identities: state.identities.clone(),
             sealer: self.store.sealer(),
             models: state.models.values().cloned().collect(),
         }

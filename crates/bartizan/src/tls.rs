@@ -5,6 +5,7 @@
 //!   nothing that we make outlives its bound;
 //! - L2: a certificate is used only while it is valid and with the key it belongs to.
 
+pub(crate) mod clients;
 pub(crate) mod load;
 pub(crate) mod make;
 mod validity;

@@ -64,6 +64,8 @@ codes! {
     Unrecordable "unrecordable" "decisions cannot be recorded at the moment",
     /// The decision is recorded, and not yet as widely known as its model asks.
     Unpublished "unpublished" "the decision is recorded, but not yet published or witnessed as its model asks",
+    /// What replicas share about access was not seen for too long.
+    AccessUnavailable "access-unavailable" "who may ask cannot be checked at the moment",
     /// The server is going away.
     Draining "draining" "the server is stopping",
     /// A fault of ours.

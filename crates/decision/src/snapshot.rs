@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_access::KeyRing;
+use bartizan_access::{Identities, KeyRing};
 use bartizan_core::{Clock, Digest, EnvName, ModelName, ModelVersion, Pseudonym, Stamp};
 use bartizan_ledger::{PseudonymKind, Sealer};
 
@@ -29,6 +29,7 @@ pub struct Snapshot {
     site: Site,
     clock: Arc<dyn Clock>,
     keys: Arc<KeyRing>,
+    identities: Arc<Identities>,
     sealer: Arc<Sealer>,
     models: BTreeMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>,
     digest: Digest,
@@ -49,7 +50,16 @@ impl Snapshot {
             shelf.insert(model.version(), model);
         }
         let digest = digest(&site, &keys, &shelves);
-        Self { site, clock, keys, sealer, models: shelves, digest }
+        let identities = Arc::new(Identities::none());
+        Self { site, clock, keys, identities, sealer, models: shelves, digest }
+    }
+
+    /// The same, with issuers, trust domains and revocations.
+    #[must_use]
+    pub fn with_identities(self, identities: Arc<Identities>) -> Self {
+        let parts: [&[u8]; 3] =
+            [b"bartizan snapshot identities 1\n", &self.digest.0, &identities.digest().0];
+        Self { digest: Digest::of_parts(&parts), identities, ..self }
     }
 
     /// Where decisions are made.
@@ -65,6 +75,11 @@ impl Snapshot {
     /// The keys that are known.
     pub fn keys(&self) -> &KeyRing {
         &self.keys
+    }
+
+    /// Issuers, trust domains and revocations.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// What seals payloads.

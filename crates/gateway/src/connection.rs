@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use crate::dispatch::{self, Peer};
+use crate::caller::{Peer, Shown};
+use crate::dispatch;
 use crate::lane::Lane;
 use crate::route::Listener;
 use crate::settings::HttpLimits;
@@ -45,11 +46,15 @@ pub(crate) async fn serve_tcp(
         Listener::Inference | Listener::Admin | Listener::Log => lane.live.load().tls.clone(),
     };
     let Some(tls) = tls else {
-        return serve(listener, stream, peer, lane, stopped).await;
+        return serve(listener, stream, (peer, None), lane, stopped).await;
     };
-    let handshake = TlsAcceptor::from(tls).accept(stream);
+    let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
     match tokio::time::timeout(lane.limits.handshake_wait_max, handshake).await {
-        Ok(Ok(stream)) => serve(listener, stream, peer, lane, stopped).await,
+        Ok(Ok(stream)) => {
+            let chain = stream.get_ref().1.peer_certificates();
+            let shown = chain.and_then(Shown::new).map(Arc::new);
+            serve(listener, stream, (peer, shown), lane, stopped).await;
+        }
         Ok(Err(error)) => {
             lane.metrics.handshakes_failed.inc();
             debug!(%error, "gateway.handshake.failed");
@@ -70,13 +75,13 @@ pub(crate) async fn serve_unix(
         Ok(credentials) => Peer::Process { uid: credentials.uid() },
         Err(error) => return debug!(%error, "gateway.connection.lost"),
     };
-    serve(Listener::Socket, stream, peer, lane, stopped).await;
+    serve(Listener::Socket, stream, (peer, None), lane, stopped).await;
 }
 
 async fn serve<S>(
     listener: Listener,
     stream: S,
-    peer: Peer,
+    (peer, shown): (Peer, Option<Arc<Shown>>),
     lane: Arc<Lane>,
     mut stopped: watch::Receiver<bool>,
 ) where
@@ -89,7 +94,7 @@ async fn serve<S>(
         let (lane, activity) = (lane.clone(), activity.clone());
         service_fn(move |request| {
             let turn = activity.begin();
-            let answer = dispatch::serve(lane.clone(), listener, peer, request);
+            let answer = dispatch::serve(lane.clone(), listener, (peer, shown.clone()), request);
             async move {
                 let answer = answer.await;
                 drop(turn);

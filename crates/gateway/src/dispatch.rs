@@ -7,11 +7,10 @@
 //!   where none is.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_access::{
-    AuthFailure, Credential, LocalPeer, permit_admin, permit_describe, permit_local, permit_metrics,
+    Credential, LocalPeer, Method, permit_admin, permit_describe, permit_local, permit_metrics,
 };
 use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
 use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
@@ -19,12 +18,13 @@ use bartizan_wire::azure_ml::{self, SwaggerVersion};
 use bartizan_wire::kserve_v1;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::http::Uri;
 use hyper::http::request::Parts;
 
 use crate::answer::Answered;
 use crate::body;
+use crate::caller::{self, Caller, Peer, Shown};
 use crate::describe;
 use crate::lane::Lane;
 use crate::log_reading;
@@ -42,29 +42,12 @@ const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
 /// version, as in `fraud-3`.
 const DEPLOYMENT: &str = "azureml-model-deployment";
 
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Peer {
-    Network(IpAddr),
-    Process { uid: u32 },
-}
-
-impl Peer {
-    fn source(self) -> String {
-        match self {
-            Self::Network(IpAddr::V4(ip)) => ip.to_string(),
-            // An IPv6 source is a /64: one subscriber's network.
-            Self::Network(IpAddr::V6(ip)) => format!("{:x?}/64", &ip.segments()[..4]),
-            Self::Process { uid } => format!("uid {uid}"),
-        }
-    }
-}
-
 /// One request being answered.
 struct Turn<'a> {
     lane: &'a Lane,
     live: Arc<Live>,
     peer: Peer,
+    shown: Option<Arc<Shown>>,
     at: Stamp,
     said: Said,
 }
@@ -72,7 +55,7 @@ struct Turn<'a> {
 pub(crate) async fn serve(
     lane: Arc<Lane>,
     listener: Listener,
-    peer: Peer,
+    (peer, shown): (Peer, Option<Arc<Shown>>),
     request: Request<Incoming>,
 ) -> Result<Answered, Infallible> {
     lane.metrics.in_flight.inc();
@@ -83,12 +66,13 @@ pub(crate) async fn serve(
         Found::OtherMethod(_) | Found::Nothing => ("none", Speech::of(uri.path())),
     };
     let trace_context = said::trace_context(&headers);
-    let turn = Turn {
+    let mut turn = Turn {
         live: lane.live.load_full(),
         at: lane.clock.now(),
         said: Said { listener, route, speech, trace_context },
         lane: &lane,
         peer,
+        shown,
     };
     let at = turn.at;
     let dialect = turn.said.speech.dialect();
@@ -107,7 +91,7 @@ pub(crate) async fn serve(
 
 impl Turn<'_> {
     async fn answer(
-        &self,
+        &mut self,
         uri: &Uri,
         headers: HeaderMap,
         found: Found<'_>,
@@ -140,7 +124,7 @@ impl Turn<'_> {
             }
             Found::Route(..) | Found::OtherMethod(_) | Found::Nothing => {}
         }
-        let credential = match self.authenticate(&headers) {
+        let credential = match self.authenticate(&headers).await {
             Ok(credential) => credential,
             Err((refusal, reason)) => return self.refuse_stranger(refusal, reason),
         };
@@ -172,6 +156,10 @@ impl Turn<'_> {
         let forbidden = || Refusal::new(RefusalCode::Forbidden);
         let outcome = match handler {
             Handler::Infer => return self.infer(params, &credential, headers, body).await,
+            // Whoever may issue keys could make one in any name: over the network a key is not
+            // enough to administer.
+            Handler::Operate if credential.identity().method == Method::ApiKey => Err(forbidden()
+                .because("an API key does not administer: show a client certificate or a token")),
             Handler::Operate => match permit_admin(&credential) {
                 Ok(permit) => return self.operate(permit.principal(), params, body).await,
                 Err(_) => Err(forbidden()),
@@ -299,34 +287,17 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn authenticate(&self, headers: &HeaderMap) -> Result<Credential, (Refusal, &'static str)> {
-        let unauthenticated = |reason| (Refusal::new(RefusalCode::Unauthenticated), reason);
-        let mut presented = headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (presented.next(), presented.next()) else {
-            return Err(unauthenticated("no-credential"));
-        };
-        let token = value.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        let Some(token) = token else { return Err(unauthenticated("no-credential")) };
-        let keys = self.live.snapshot.keys();
-        keys.authenticate(token, self.at.unix_s()).map_err(|failure| self.throttle(failure))
-    }
-
-    /// A failure counts against its source; a good key from the same source is never refused.
-    fn throttle(&self, failure: AuthFailure) -> (Refusal, &'static str) {
-        let Peer::Network(source) = self.peer else {
-            return (Refusal::new(RefusalCode::Unauthenticated), failure.as_str());
-        };
-        match self.lane.throttle.note_failure(source, self.at.mono_ns) {
-            Ok(()) => (Refusal::new(RefusalCode::Unauthenticated), failure.as_str()),
-            Err(wait) => {
-                let mut refusal = Refusal::new(RefusalCode::Throttled);
-                refusal.retry_after_s = Some(wait.secs);
-                (refusal, failure.as_str())
-            }
-        }
+    /// Who asks. Where a missing key of an issuer had to be looked for, what is live then counts
+    /// for the rest of the request.
+    async fn authenticate(
+        &mut self,
+        headers: &HeaderMap,
+    ) -> Result<Credential, (Refusal, &'static str)> {
+        let unauthenticated = || (Refusal::new(RefusalCode::Unauthenticated), "no-credential");
+        let bearer = caller::bearer(headers).map_err(|()| unauthenticated())?;
+        let shown = self.shown.as_deref();
+        let caller = Caller { lane: self.lane, peer: self.peer, shown, bearer };
+        caller.prove(&mut self.live, self.at).await
     }
 
     async fn read_log(&self, path: &str) -> Answered {

@@ -1,11 +1,13 @@
 //! What all connections of a server share.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use bartizan_access::FailureThrottle;
+use bartizan_access::{AskAgain, FailureThrottle};
 use bartizan_core::{Clock, Disk, Entropy, Stamp};
 use bartizan_decision::{Folder, Snapshot};
 use bartizan_ledger::Appender;
@@ -13,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::admin::Admin;
 use crate::assurance::{AckLevel, Assurance};
+use crate::caller::Freshness;
 use crate::log_reading::LogReading;
 use crate::metrics::Metrics;
 use crate::settings::HttpLimits;
@@ -23,7 +26,29 @@ pub struct Live {
     /// Keys, contracts and models.
     pub snapshot: Arc<Snapshot>,
     /// Certificates; without them nothing but loopback is served.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What listeners speak TLS with.
+pub struct Tls {
+    /// The server's own certificate, and whether clients are asked for theirs.
+    pub server: Arc<rustls::ServerConfig>,
+    /// What client certificates are held against, where any are taken: the very rules that
+    /// `server` has, for connections that are open already.
+    pub clients: Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>,
+}
+
+/// What a look at an issuer's keys is waited for with; whether there was one.
+pub type Look<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// The keys of token issuers, which the roof keeps fresh.
+pub trait IssuerKeys: Send + Sync {
+    /// Looks once more at the keys of an issuer, within the limits of looking. What it finds is
+    /// live when this ends.
+    fn look_again<'a>(&'a self, ask: &'a AskAgain) -> Look<'a>;
+
+    /// Notes that a look did not bring the key.
+    fn note_absent(&self, ask: &AskAgain);
 }
 
 /// What a server is given by the roof.
@@ -42,6 +67,10 @@ pub struct Services {
     pub published: Option<Arc<dyn Disk>>,
     /// What answers wait for beyond their record; nothing where absent.
     pub assurance: Option<Assurance>,
+    /// Who keeps issuers' keys fresh, where there are issuers.
+    pub issuer_keys: Option<Arc<dyn IssuerKeys>>,
+    /// When the shared access state was last seen, where there is one.
+    pub freshness: Option<Arc<Freshness>>,
 }
 
 /// Requests that were turned away because nothing could be recorded, until that is recorded.
@@ -60,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) log_reading: Option<Arc<LogReading>>,
     pub(crate) assurance: Option<Assurance>,
+    pub(crate) issuer_keys: Option<Arc<dyn IssuerKeys>>,
+    pub(crate) freshness: Option<Arc<Freshness>>,
     pub(crate) limits: HttpLimits,
     pub(crate) metrics: Metrics,
     folder: Mutex<Folder>,
@@ -72,7 +103,17 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(services: Services, limits: HttpLimits) -> Self {
         let places = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
-        let Services { live, appender, clock, entropy, admin, published, assurance } = services;
+        let Services {
+            live,
+            appender,
+            clock,
+            entropy,
+            admin,
+            published,
+            assurance,
+            issuer_keys,
+            freshness,
+        } = services;
         let throttle = FailureThrottle::new(&*entropy);
         Self {
             live,
@@ -82,6 +123,8 @@ impl Shared {
             admin,
             assurance,
             log_reading: published.map(|disk| Arc::new(LogReading::new(disk))),
+            issuer_keys,
+            freshness,
             limits,
             metrics: Metrics::new(),
             folder: Mutex::default(),
@@ -138,9 +181,12 @@ impl Shared {
 
     /// Whether a decision would be answered now.
     pub(crate) fn is_ready(&self) -> bool {
+        let now_ns = self.clock.now().mono_ns;
+        let is_stale = self.freshness.as_ref().is_some_and(|seen| seen.is_stale(now_ns));
         let must_be_synchronised = self.limits.clock_must_be_synchronised;
         !self.is_draining.load(Ordering::Relaxed)
             && self.appender.is_writable()
+            && !is_stale
             && self.clock.now().trouble(must_be_synchronised).is_none()
     }
 }

@@ -331,6 +331,22 @@ act_kinds! {
     WitnessAlarmed 70 "witness-alarmed",
     /// Checkpoints cannot be time-stamped from now on: `reason` says why.
     StampFailed 71 "stamp-failed",
+    /// An issuer of tokens publishes other keys than before.
+    IssuerKeysChanged 50 "issuer-keys-changed",
+    /// A credential or a principal was revoked on all replicas.
+    AccessRevoked 51 "access-revoked",
+    /// Something that takes two people was asked for.
+    ApprovalRequested 52 "approval-requested",
+    /// Somebody else agreed to it.
+    ApprovalGiven 53 "approval-given",
+    /// Somebody refused it, or took it back.
+    ApprovalRefused 54 "approval-refused",
+    /// Nobody agreed in time.
+    ApprovalExpired 55 "approval-expired",
+    /// What takes two people may be done by one, for a while and for a reason.
+    GlassBroken 56 "glass-broken",
+    /// Somebody else looked at what was done meanwhile.
+    GlassReviewed 57 "glass-reviewed",
     /// A gate's command was run: `resource` says on what, `reason` what was concluded, `count`
     /// and `bytes` how much was judged, `snapshot` is the digest of the report.
     GateRun 15 "gate-run",

@@ -5,7 +5,9 @@ pub mod clock;
 pub mod cosigning;
 pub mod entropy;
 pub mod https;
+pub mod issuer_keys;
 mod kernel_time;
+pub mod shared_folder;
 pub mod stamps;
 #[cfg(test)]
 mod testing;

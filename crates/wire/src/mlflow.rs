@@ -113,7 +113,8 @@ fn error_code(code: RefusalCode) -> &'static str {
         RefusalCode::ModelUnavailable
         | RefusalCode::Draining
         | RefusalCode::Unrecordable
-        | RefusalCode::Unpublished => "TEMPORARILY_UNAVAILABLE",
+        | RefusalCode::Unpublished
+        | RefusalCode::AccessUnavailable => "TEMPORARILY_UNAVAILABLE",
         RefusalCode::DeadlineExceeded | RefusalCode::Internal => "INTERNAL_ERROR",
     }
 }

@@ -23,6 +23,7 @@ pub fn status(code: RefusalCode) -> u16 {
         | RefusalCode::ModelUnavailable
         | RefusalCode::Unrecordable
         | RefusalCode::Unpublished
+        | RefusalCode::AccessUnavailable
         | RefusalCode::Draining => 503,
         RefusalCode::DeadlineExceeded => 504,
     }

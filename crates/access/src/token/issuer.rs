@@ -85,14 +85,23 @@ pub struct Issuers {
     digest: Digest,
 }
 
+/// An issuer that may have published a missing key meanwhile: worth one look, within the limits
+/// of looking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskAgain {
+    /// Its name here.
+    pub issuer: EnvName,
+    /// SHA-256 of the missing key's id.
+    pub key_id: Digest,
+}
+
 /// A token that proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRefused {
     /// Why.
     pub failure: TokenFailure,
-    /// The issuer that may have published the missing key meanwhile, by its name: worth one look,
-    /// within the limits of looking.
-    pub ask_again: Option<EnvName>,
+    /// Whose keys to look at once more.
+    pub ask_again: Option<AskAgain>,
 }
 
 impl Issuers {
@@ -138,13 +147,15 @@ impl Issuers {
         ring: &KeyRing,
         now_s: u64,
     ) -> Result<Credential, TokenRefused> {
-        let verified = self.verified(text, now_s).map_err(|Failed { failure, issuer_idx }| {
+        let verified = self.verified(text, now_s).map_err(|Failed { failure, wants }| {
             let asks = matches!(
                 failure,
                 TokenFailure::UnknownKey | TokenFailure::NoKeys | TokenFailure::StaleKeys
             );
-            let issuer = issuer_idx.filter(|_| asks).and_then(|idx| self.issuers.get(idx));
-            let ask_again = issuer.map(|issuer| issuer.rules.name.clone());
+            let ask_again = wants.filter(|_| asks).and_then(|(idx, key_id)| {
+                let issuer = self.issuers.get(idx)?.rules.name.clone();
+                Some(AskAgain { issuer, key_id })
+            });
             TokenRefused { failure, ask_again }
         })?;
         let refused = |failure| TokenRefused { failure, ask_again: None };
@@ -194,11 +205,12 @@ impl Issuers {
     /// Keys that have grown stale take the tokens along that they verified.
     fn check_fresh(&self, issuer_idx: usize, now_s: u64) -> Result<(), Failed> {
         let is_fresh = self.issuers.get(issuer_idx).is_some_and(|issuer| {
-            let seen_s = issuer.keys.as_ref().map_or(0, |keys| keys.fetched_s());
+            let seen_s = issuer.keys.as_ref().map_or(0, |keys| keys.seen_s());
             now_s < seen_s.saturating_add(issuer.rules.stale_s_max)
         });
         let failure = TokenFailure::StaleKeys;
-        if is_fresh { Ok(()) } else { Err(Failed { failure, issuer_idx: Some(issuer_idx) }) }
+        let wants = Some((issuer_idx, Digest::of(b"")));
+        if is_fresh { Ok(()) } else { Err(Failed { failure, wants }) }
     }
 
     #[cfg(test)]

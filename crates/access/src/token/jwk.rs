@@ -17,6 +17,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bartizan_core::Digest;
 use ring::signature::{
@@ -179,11 +180,12 @@ pub enum JwkSetError {
     },
 }
 
-/// An issuer's keys at one moment. Never changes; share it in an `Arc`.
+/// An issuer's keys as it published them. Share it in an `Arc`.
 pub struct JwkSet {
     keys: Vec<Jwk>,
     left_out: Vec<&'static str>,
-    fetched_s: u64,
+    /// The only part that changes: the same keys, seen again later.
+    seen_s: AtomicU64,
     digest: Digest,
 }
 
@@ -245,12 +247,13 @@ impl JwkSet {
         if keys.is_empty() {
             return Err(JwkSetError::Empty { left_out: left_out.join(", ") });
         }
-        Ok(Self { keys, left_out, fetched_s, digest: Digest::of(bytes) })
+        let seen_s = AtomicU64::new(fetched_s);
+        Ok(Self { keys, left_out, seen_s, digest: Digest::of(bytes) })
     }
 
-    /// The same keys, seen again at `fetched_s`.
-    pub fn seen_again(self, fetched_s: u64) -> Self {
-        Self { fetched_s, ..self }
+    /// Notes that the issuer still published the very same set at `now_s`.
+    pub fn see(&self, now_s: u64) {
+        self.seen_s.fetch_max(now_s, Ordering::Relaxed);
     }
 
     /// Why keys of the set were left out; see J2.
@@ -263,9 +266,9 @@ impl JwkSet {
         self.keys.len()
     }
 
-    /// When it was fetched, in seconds since the Unix epoch.
-    pub fn fetched_s(&self) -> u64 {
-        self.fetched_s
+    /// When it was last fetched, in seconds since the Unix epoch.
+    pub fn seen_s(&self) -> u64 {
+        self.seen_s.load(Ordering::Relaxed)
     }
 
     /// Digest of the set as it was published.

@@ -375,7 +375,7 @@ fn keys_that_were_not_seen_for_long_are_no_use() {
     let without = Issuers::new(vec![Issuer { rules: Arc::new(long), keys: None }]);
     let refused = without.authenticate(&token, None, &rig.ring, NOW_S).unwrap_err();
     assert_eq!(refused.failure, TokenFailure::NoKeys);
-    assert_eq!(refused.ask_again.map(|name| name.to_string()).as_deref(), Some("corp"));
+    assert_eq!(refused.ask_again.map(|ask| ask.issuer.to_string()).as_deref(), Some("corp"));
 }
 
 /// H2: with a key gone, so are its tokens, though they were seen before.
@@ -389,7 +389,7 @@ fn a_key_that_is_gone_takes_its_tokens_along() {
     let rotated = rig.issuers.with_keys(&"corp".parse().unwrap(), Arc::new(set(&jwks).unwrap()));
     let refused = rotated.authenticate(&token, None, &rig.ring, NOW_S).unwrap_err();
     assert_eq!(refused.failure, TokenFailure::UnknownKey);
-    assert_eq!(refused.ask_again.map(|name| name.to_string()).as_deref(), Some("corp"));
+    assert_eq!(refused.ask_again.map(|ask| ask.issuer.to_string()).as_deref(), Some("corp"));
     assert_ne!(rotated.digest(), rig.issuers.digest());
 }
 

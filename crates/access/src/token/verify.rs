@@ -7,7 +7,7 @@
     clippy::cast_possible_wrap
 )]
 
-use bartizan_core::PrincipalName;
+use bartizan_core::{Digest, PrincipalName};
 
 use super::claims::{Claims, Header};
 use super::compact::{Compact, CompactError};
@@ -36,13 +36,14 @@ pub(crate) struct Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) failure: TokenFailure,
-    /// The issuer that might have published the missing key meanwhile.
-    pub(crate) issuer_idx: Option<usize>,
+    /// The issuer that might have published the missing key meanwhile, and what stands for the
+    /// key's id.
+    pub(crate) wants: Option<(usize, Digest)>,
 }
 
 impl From<TokenFailure> for Failed {
     fn from(failure: TokenFailure) -> Self {
-        Self { failure, issuer_idx: None }
+        Self { failure, wants: None }
     }
 }
 
@@ -75,8 +76,10 @@ pub(crate) fn verify(text: &str, issuers: &[Issuer], now_s: u64) -> Result<Verif
     let (issuer_idx, issuer) = numbered
         .find(|(_, issuer)| issuer.rules.issuer == said)
         .ok_or(TokenFailure::UnknownIssuer)?;
-    check_signature(&compact, &header, algorithm, issuer, now_s)
-        .map_err(|failure| Failed { failure, issuer_idx: Some(issuer_idx) })?;
+    check_signature(&compact, &header, algorithm, issuer, now_s).map_err(|failure| {
+        let key_id = Digest::of(header.kid.as_deref().unwrap_or_default().as_bytes());
+        Failed { failure, wants: Some((issuer_idx, key_id)) }
+    })?;
     let (begins_s, ends_s) = check_times(&claims, issuer, now_s)?;
     check_addressee(&header, &claims, issuer)?;
     let bound_to = binding(&claims, issuer)?;
@@ -95,7 +98,7 @@ fn check_signature(
         return Err(TokenFailure::Algorithm);
     }
     let keys = issuer.keys.as_ref().ok_or(TokenFailure::NoKeys)?;
-    if keys.fetched_s().saturating_add(issuer.rules.stale_s_max) <= now_s {
+    if keys.seen_s().saturating_add(issuer.rules.stale_s_max) <= now_s {
         return Err(TokenFailure::StaleKeys);
     }
     let kid = header.kid.as_deref();

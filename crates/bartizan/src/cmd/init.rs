@@ -40,11 +40,14 @@ pub(crate) struct Args {
     /// Address and port of a plain listener for health and metrics [default: none]
     #[arg(long, value_name = "ADDRESS")]
     operations: Option<SocketAddr>,
+    /// A first administrator, who gets a client certificate; may be given several times
+    #[arg(long, value_name = "NAME", default_value = "first")]
+    administrator: Vec<EnvName>,
     /// Do nothing where DIR is an environment already
     #[arg(long)]
     if_absent: bool,
     /// Only replace the certificates of the environment in DIR by new ones for this machine
-    #[arg(long, conflicts_with_all = ["name", "site", "replica", "volatile", "listen", "operations", "if_absent"])]
+    #[arg(long, conflicts_with_all = ["name", "administrator", "site", "replica", "volatile", "listen", "operations", "if_absent"])]
     renew_tls: bool,
 }
 
@@ -72,8 +75,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
     config.environment.site = args.site.clone();
     config.environment.replica = args.replica.clone();
     config.ledger.volatile = args.volatile;
-    let plan =
-        Plan { config, tls_lifetime_s: args.tls_for.secs, now_s: now_s(), entropy: &OsEntropy };
+    let administrators: Vec<String> = args.administrator.iter().map(ToString::to_string).collect();
+    let plan = Plan {
+        config,
+        tls_lifetime_s: args.tls_for.secs,
+        now_s: now_s(),
+        entropy: &OsEntropy,
+        administrators: &administrators,
+    };
     Environment::make(&args.dir, &plan).map_err(|error| match error {
         error @ (MakeError::NotEmpty { .. } | MakeError::Volatile { .. }) => Failure::no(error),
         error @ (MakeError::File(_) | MakeError::Tls(_) | MakeError::Config(_)) => {
@@ -87,6 +96,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     eprintln!("  keys/          secrets: back them up apart from store/, never share them");
     eprintln!("  tls/           a certificate for localhost; clients trust tls/ca.pem");
     eprintln!("  store/         the ledger");
+    eprintln!("  administrators/  who administers over the network: give each file to its holder,");
+    eprintln!("                 then remove it here; no other such certificate can be made");
     eprintln!("Next:");
     eprintln!("  bartizan -e {dir} model add MODEL.onnx");
     eprintln!("  bartizan -e {dir} key issue --principal NAME --for 90d > key.txt");

@@ -82,7 +82,7 @@ pub(crate) fn url(running: &Running) -> String {
 /// # Errors
 /// Where signals cannot be waited for.
 pub(crate) fn until_told(running: &Running) -> Result<(), Failure> {
-    until_stopped(&|| running.reload_tls())
+    until_stopped(&|| running.reload())
 }
 
 /// Waits for a signal to stop, calling `reload` on SIGHUP.
@@ -193,8 +193,13 @@ pub(crate) fn make_temporary(root: &Path, address: SocketAddr) -> Result<Environ
     config.inference.address = address;
     config.ledger.volatile = matches!(kind, DiskKind::Volatile(_));
     config.log.level = config::LogLevel::Warn;
-    let plan =
-        Plan { config, tls_lifetime_s: TEMPORARY_LIFETIME_S, now_s: now_s(), entropy: &OsEntropy };
+    let plan = Plan {
+        config,
+        tls_lifetime_s: TEMPORARY_LIFETIME_S,
+        now_s: now_s(),
+        entropy: &OsEntropy,
+        administrators: &[],
+    };
     Environment::make(root, &plan).map_err(Failure::unknown)?;
     Environment::open(root).map_err(Failure::unknown)
 }

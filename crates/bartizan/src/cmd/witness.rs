@@ -206,7 +206,7 @@ fn serve(dir: &Path, address: SocketAddr, tls: Option<(&Path, &Path)>) -> Outcom
     }
     let tls = match tls {
         Some((certificate, key)) => {
-            Some(load::server_config(certificate, key, now_s()).map_err(Failure::unknown)?)
+            Some(load::server_config(certificate, key, now_s(), None).map_err(Failure::unknown)?)
         }
         None => None,
     };

@@ -108,6 +108,7 @@ pub(crate) fn contradictions(parsed: &Parsed) -> Vec<Problem> {
     }
     found.extend(ledger(parsed));
     found.extend(outside(parsed));
+    found.extend(super::identity::contradictions(parsed));
     found
 }
 

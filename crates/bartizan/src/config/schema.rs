@@ -65,6 +65,7 @@ mod tests {
         let sections = schema["properties"].as_object().unwrap();
         for (name, section) in sections {
             let section = resolve(&schema, section);
+            let section = resolve(&schema, section.get("items").unwrap_or(section));
             assert_eq!(section["additionalProperties"], Value::Bool(false), "{name}");
             for (key, node) in section["properties"].as_object().unwrap() {
                 assert!(node.get("description").is_some(), "{name}.{key} has no description");

@@ -27,6 +27,14 @@ pub(crate) fn text(config: &Config) -> Result<String, toml::ser::Error> {
     let mut section = String::new();
     for line in written.lines().filter(|line| !line.is_empty()) {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            if let Some(name) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                name.clone_into(&mut section);
+                out.push('\n');
+                comment(&mut out, &schema["properties"][name]);
+                out.push_str(line);
+                out.push('\n');
+                continue;
+            }
             name.clone_into(&mut section);
             let node = &schema["properties"][name];
             out.push('\n');
@@ -37,10 +45,12 @@ pub(crate) fn text(config: &Config) -> Result<String, toml::ser::Error> {
             continue;
         }
         let key = line.split_once(" = ").map_or(line, |(key, _)| key);
-        let node = &schema["properties"][section.as_str()];
-        comment(&mut out, &schema::resolve(&schema, node)["properties"][key]);
+        let node = schema::resolve(&schema, &schema["properties"][section.as_str()]);
+        // What is in a list was put there: it is no default.
+        let items = node.get("items").map(|items| schema::resolve(&schema, items));
+        comment(&mut out, &items.unwrap_or(node)["properties"][key]);
         let at = |table: &toml::Table| table.get(&section).and_then(|keys| keys.get(key)).cloned();
-        if at(&value) == at(&default) {
+        if items.is_none() && at(&value) == at(&default) {
             out.push_str("# ");
         }
         out.push_str(line);
@@ -55,7 +65,9 @@ fn absent_keys(out: &mut String, section: &Value, value: &toml::Table, name: &st
     for (key, node) in known.into_iter().flatten() {
         if value.get(name).and_then(|keys| keys.get(key)).is_none() {
             comment(out, node);
-            out.push_str(&format!("# {key} = \"127.0.0.1:0\"\n"));
+            let is_address = node.get("format").and_then(Value::as_str) == Some("ip-port");
+            let example = if is_address { "127.0.0.1:0" } else { "..." };
+            out.push_str(&format!("# {key} = \"{example}\"\n"));
         }
     }
 }
@@ -101,6 +113,7 @@ mod tests {
         let mut read = parse(&bare).unwrap().config;
         (read.admin.address, read.operations.address) = (None, None);
         read.log_reading.address = None;
+        read.shared.folder = None;
         assert_eq!(read, config, "{bare}");
     }
 }

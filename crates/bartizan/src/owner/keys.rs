@@ -1,10 +1,13 @@
 //! Operations on the key book.
 
-use bartizan_access::{IssuedKey, KeyInfo, Keys, KeysError, NewKey, Rotation};
+use bartizan_access::{
+    IssuedKey, KeyInfo, Keys, KeysError, NewKey, Revocation, RevocationKind, Rotation,
+};
 use bartizan_core::{Principal, PrincipalName};
 use bartizan_ledger::Receipt;
 
 use super::operation::{KeyIssue, KeyRevoke, KeyRotate, KeyRow, NewKeyText, Outcome};
+use super::revocations::KEPT_S_MAX;
 use super::store::Act;
 use super::{OperationError, Owner};
 use crate::files;
@@ -54,6 +57,13 @@ impl Owner {
             |keys, now_s| keys.revoke(revoke.id, now_s),
             |()| Act::KeyRevoked { id: revoke.id },
         )?;
+        // This replica's book is changed; the others learn of it by what they share.
+        if self.shared.is_some() {
+            let until_s = self.now_s().saturating_add(KEPT_S_MAX);
+            let (kind, value) = (RevocationKind::Key, revoke.id.as_str().into());
+            let everywhere = Revocation { kind, value, until_s };
+            self.revoke_everywhere(caller, everywhere, self.now_s())?;
+        }
         Ok(Outcome::Done { receipt: receipt.to_string() })
     }
 

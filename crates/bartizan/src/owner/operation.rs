@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bartizan_access::{KeyId, Scopes};
+use bartizan_access::{KeyId, RevocationKind, Scopes};
 use bartizan_core::limits::{self, FINDINGS_MAX};
 use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName, Severity};
 use serde::de::DeserializeOwned;
@@ -23,6 +23,8 @@ pub(crate) enum Operation {
     KeyRotate(KeyRotate),
     /// End a key at once.
     KeyRevoke(KeyRevoke),
+    /// End what is believed, on all replicas.
+    Revoke(Revoke),
     /// Say what keys there are.
     KeyList,
     /// Take a staged model and its contract into the repository, and serve it.
@@ -81,6 +83,18 @@ pub(crate) struct KeyRotate {
 pub(crate) struct KeyRevoke {
     /// The key to end.
     pub(crate) id: KeyId,
+}
+
+/// See [`Operation::Revoke`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revoke {
+    /// What it is about.
+    pub(crate) kind: RevocationKind,
+    /// Which.
+    pub(crate) value: String,
+    /// How long that is kept, in seconds.
+    pub(crate) for_s: u64,
 }
 
 /// See [`Operation::ModelAdd`].
@@ -417,6 +431,7 @@ impl Operation {
         "key-issue",
         "key-rotate",
         "key-revoke",
+        "revoke",
         "key-list",
         "model-add",
         "model-remove",
@@ -439,6 +454,7 @@ impl Operation {
             Self::KeyIssue(_) => "key-issue",
             Self::KeyRotate(_) => "key-rotate",
             Self::KeyRevoke(_) => "key-revoke",
+            Self::Revoke(_) => "revoke",
             Self::KeyList => "key-list",
             Self::ModelAdd(_) => "model-add",
             Self::ModelRemove(_) => "model-remove",
@@ -465,6 +481,7 @@ impl Operation {
             Self::KeyIssue(issue) => serde_json::to_vec(issue),
             Self::KeyRotate(rotate) => serde_json::to_vec(rotate),
             Self::KeyRevoke(revoke) => serde_json::to_vec(revoke),
+            Self::Revoke(revoke) => serde_json::to_vec(revoke),
             Self::ModelAdd(add) => serde_json::to_vec(add),
             Self::ModelRemove(model) | Self::ModelLoad(model) | Self::ModelUnload(model) => {
                 serde_json::to_vec(model)
@@ -492,6 +509,7 @@ impl Operation {
             "key-issue" => read(body).map(Self::KeyIssue),
             "key-rotate" => read(body).map(Self::KeyRotate),
             "key-revoke" => read(body).map(Self::KeyRevoke),
+            "revoke" => read(body).map(Self::Revoke),
             "key-list" => read::<Empty>(body).map(|Empty {}| Self::KeyList),
             "model-add" => read(body).map(Self::ModelAdd),
             "model-remove" => read(body).map(Self::ModelRemove),
@@ -707,6 +725,11 @@ mod tests {
             }),
             Operation::KeyRotate(KeyRotate { id, overlap_s: 5 }),
             Operation::KeyRevoke(KeyRevoke { id }),
+            Operation::Revoke(Revoke {
+                kind: RevocationKind::Principal,
+                value: "team/a".to_owned(),
+                for_s: 60,
+            }),
             Operation::KeyList,
             Operation::ModelAdd(ModelAdd {
                 name,

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 
 use bartizan_access::{KeyId, KeyRing, LocalPeer, permit_local};
 use bartizan_core::entropy::random;
-use bartizan_core::{Clock, DecisionId, Disk, DiskKind, Entropy, Principal};
+use bartizan_core::{Clock, DecisionId, Digest, Disk, DiskKind, Entropy, EnvName, Principal};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
     FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
@@ -132,6 +132,21 @@ pub(crate) enum Act {
         /// How far.
         behind_ns: u64,
     },
+    /// An issuer's keys are others than before.
+    IssuerKeysChanged {
+        /// Its name.
+        issuer: EnvName,
+        /// Digest of the set that it publishes.
+        digest: Digest,
+    },
+    /// A credential or a principal was revoked, everywhere.
+    AccessRevoked {
+        /// What it is about: `key:<id>`, `principal:<pseudonym>`, `token:<digest>`,
+        /// `certificate:<digest>`.
+        what: String,
+        /// Until when that is kept, in seconds since the Unix epoch.
+        until_s: u64,
+    },
     /// A model was added.
     ModelAdded(Shelved),
     /// A model was removed.
@@ -198,6 +213,18 @@ impl Act {
                 let mut act = RecordedAct::new(ActKind::ClockStepped);
                 act.reason =
                     Some(format!("the clock is {behind_ns} ns behind recorded time").into());
+                act
+            }
+            Self::IssuerKeysChanged { issuer, digest } => {
+                let mut act = RecordedAct::new(ActKind::IssuerKeysChanged);
+                act.resource = Some(issuer.to_string().into());
+                act.reason = Some(format!("key set {digest}").into());
+                act
+            }
+            Self::AccessRevoked { what, until_s } => {
+                let mut act = RecordedAct::new(ActKind::AccessRevoked);
+                act.resource = Some(what.clone().into());
+                act.to_ns = Some(until_s.saturating_mul(bartizan_core::clock::NS_PER_S));
                 act
             }
             Self::ModelAdded(shelved) => of_model(ActKind::ModelAdded, shelved),

@@ -77,6 +77,7 @@ impl Setup {
             tls_lifetime_s: 60,
             now_s: NOW_NS / 1_000_000_000,
             entropy: &*world.entropy,
+            administrators: &[],
         };
         let root = dir.path().join("env");
         Environment::make(&root, &plan).unwrap();

@@ -7,8 +7,10 @@ use bartizan_core::clock::{NS_PER_S, Rfc3339};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
+use super::clients::ClientsError;
 use super::validity::validity;
 use crate::files::{self, FileError};
 
@@ -67,6 +69,9 @@ pub(crate) enum LoadError {
     /// The library says no.
     #[error("certificate and key are refused")]
     Refused(#[source] rustls::Error),
+    /// What client certificates are held against is not in order.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
 }
 
 impl LoadError {
@@ -120,8 +125,8 @@ pub(crate) fn certified_key(
     }
 }
 
-/// What a listener serves TLS 1.3 and 1.2 with: HTTP/2 and HTTP/1.1 offered, no client
-/// certificates.
+/// What a listener serves TLS 1.3 and 1.2 with: HTTP/2 and HTTP/1.1 offered, client certificates
+/// asked for where `clients` can verify them, and never needed.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -129,13 +134,18 @@ pub(crate) fn server_config(
     certificate: &Path,
     key: &Path,
     now_s: u64,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<rustls::ServerConfig>, LoadError> {
     let certified = certified_key(certificate, key, now_s)?;
-    let mut config = rustls::ServerConfig::builder_with_provider(ring::default_provider().into())
+    let builder = rustls::ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(LoadError::Refused)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+        .map_err(LoadError::Refused)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config =
+        builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -170,7 +180,7 @@ mod tests {
             (NOW_S + DAY_S, true),
             (NOW_S + DAY_S + 1, false),
         ] {
-            let loaded = server_config(&certificate, &key, now_s);
+            let loaded = server_config(&certificate, &key, now_s, None);
             assert_eq!(loaded.is_ok(), accepted, "{now_s}");
         }
         make::write(&dir.path().join("b"), NOW_S, u64::MAX / 4).unwrap();

@@ -22,6 +22,8 @@ const BACKDATE_S: u64 = 3_600;
 pub(crate) const CA_FILE: &str = "ca.pem";
 /// Name of the file with the server's certificate.
 pub(crate) const CERTIFICATE_FILE: &str = "server.pem";
+/// Name of the file with the authority of the first administrators.
+pub(crate) const ADMINISTRATORS_FILE: &str = "administrators.pem";
 /// Name of the file with the server's private key.
 pub(crate) const KEY_FILE: &str = "server.key";
 
@@ -48,6 +50,48 @@ pub(crate) fn write(folder: &Path, now_s: u64, lifetime_s: u64) -> Result<(), Ma
     files::replace(&folder.join(KEY_FILE), material.key.as_bytes())?;
     files::replace(&folder.join(CERTIFICATE_FILE), material.certificate.as_bytes())?;
     Ok(())
+}
+
+/// Certificates and keys of the first administrators, by their names, as PEM.
+pub(crate) struct Administrators {
+    /// The authority that vouches for them. Its key was forgotten: it vouches for nobody else.
+    pub(crate) authority: String,
+    /// Name, and certificate and key in one text.
+    pub(crate) people: Vec<(String, Zeroizing<String>)>,
+}
+
+/// Makes client certificates for `spiffe://<domain>/administrator/<name>`, valid from now for
+/// `lifetime_s` seconds (at most [`LIFETIME_S_MAX`]).
+///
+/// # Errors
+/// [`MakeError::Certificate`].
+pub(crate) fn administrators(
+    domain: &str,
+    names: &[String],
+    now_s: u64,
+    lifetime_s: u64,
+) -> Result<Administrators, MakeError> {
+    let lifetime_s = lifetime_s.min(LIFETIME_S_MAX);
+    let key = KeyPair::generate()?;
+    let mut ca = params(Vec::new(), "Bartizan administrators", now_s, lifetime_s)?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let authority = ca.self_signed(&key)?.pem();
+    let issuer = Issuer::new(ca, key);
+    let mut people = Vec::new();
+    for name in names {
+        let key = KeyPair::generate()?;
+        let mut person = params(Vec::new(), name, now_s, lifetime_s)?;
+        let id = format!("spiffe://{domain}/administrator/{name}");
+        person.subject_alt_names.push(SanType::URI(id.try_into()?));
+        person.use_authority_key_identifier_extension = true;
+        person.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        person.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let mut pem = Zeroizing::new(person.signed_by(&key, &issuer)?.pem());
+        pem.push_str(&Zeroizing::new(key.serialize_pem()));
+        people.push((name.clone(), pem));
+    }
+    Ok(Administrators { authority, people })
 }
 
 struct Material {

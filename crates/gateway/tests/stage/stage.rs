@@ -55,6 +55,8 @@ impl Stage {
             clock,
             entropy,
             admin: Arc::new(NoAdmin),
+            issuer_keys: None,
+            freshness: None,
             published: None,
             assurance: None,
         };

@@ -20,6 +20,7 @@ const OF_ANY: &[RefusalCode] = &[
     RefusalCode::Throttled,
     RefusalCode::Internal,
     RefusalCode::Unrecordable,
+    RefusalCode::AccessUnavailable,
 ];
 /// Refusals of an inference beyond those.
 const OF_INFER: &[RefusalCode] = &[

@@ -44,7 +44,10 @@ fn every_status_of_a_refusal_is_documented() {
     expected.insert("200".into());
     assert_eq!(found, expected);
     let busy = responses["503"]["description"].as_str().unwrap();
-    assert_eq!(busy, "Refused: draining, model-unavailable, overloaded, unrecordable.",);
+    assert_eq!(
+        busy,
+        "Refused: access-unavailable, draining, model-unavailable, overloaded, unrecordable.",
+    );
 }
 
 #[test]
