@@ -20,7 +20,10 @@ def replicas(tmp_path_factory):
     shared = base / "shared"
     shared.mkdir()
     config = {"shared": {"folder": str(shared), "stale_s_max": STALE_S}}
-    houses = [House(base / name, init=("--replica", name), **config) for name in ("r1", "r2")]
+    houses = [
+        House(base / name, init=("--replica", name), environment={"replica": name}, **config)
+        for name in ("r1", "r2")
+    ]
     with houses[0], houses[1]:
         yield shared, houses
 
