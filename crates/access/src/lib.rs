@@ -7,6 +7,7 @@
 //! proofs that handlers accept. The stored bytes are described in `docs/formats/keyring.md`, every
 //! key's place and owner in `docs/keys.md`.
 
+mod approval;
 mod certificate;
 mod credential;
 mod identities;
@@ -24,6 +25,10 @@ pub mod testing;
 mod throttle;
 mod token;
 
+pub use approval::{
+    APPROVALS_BYTES_MAX, ApprovalError, Approvals, GLASS_S_MAX, Glass, PENDING_MAX, PEOPLE,
+    Pending, Person, REVIEWS_MAX, Sensitive, WAITING_BYTES_MAX,
+};
 pub use certificate::{
     CERTIFICATE_BYTES_MAX, CertificateFailure, PeerCertificate, SpiffeId, is_trust_domain,
 };

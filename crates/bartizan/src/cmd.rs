@@ -2,6 +2,7 @@
 //! [`Answer`].
 
 pub(crate) mod aks;
+pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -69,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) score: Score,
     /// What is logged to standard error.
     pub(crate) log: Log,
+    /// What takes two people.
+    pub(crate) approvals: identity::Approvals,
     /// What replicas of this environment share about access.
     pub(crate) shared: identity::Shared,
     /// Issuers whose tokens are taken as credentials.

@@ -243,6 +243,11 @@ impl Environment {
         Layout(&self.root).book_file()
     }
 
+    /// The file of what waits for a second person.
+    pub(crate) fn approvals_file(&self) -> PathBuf {
+        self.keys_dir().join("approvals.json")
+    }
+
     /// The file of what was revoked.
     pub(crate) fn revocations_file(&self) -> PathBuf {
         self.keys_dir().join("revocations.json")

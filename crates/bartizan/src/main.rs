@@ -59,6 +59,10 @@ enum Command {
     /// Issue, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(cmd::key::Args),
+    /// Agree to what takes two people, or list what waits
+    Approve(cmd::approve::Args),
+    /// Do alone what takes two people, for a while, for a reason, on record
+    BreakGlass(cmd::approve::GlassArgs),
     /// End a key, a principal, a token or a certificate on all replicas
     Revoke(cmd::revoke::Args),
     /// Add, inspect, list, load, unload and remove models
@@ -150,6 +154,8 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Init(args) => cmd::init::run(args),
         Command::Serve(args) => cmd::serve::run(args, &cli.place, out),
         Command::Key(args) => cmd::key::run(args, &cli.place, out),
+        Command::Approve(args) => cmd::approve::run(args, &cli.place, out),
+        Command::BreakGlass(args) => cmd::approve::run_glass(args, &cli.place, out),
         Command::Revoke(args) => cmd::revoke::run(args, &cli.place),
         Command::Model(args) => cmd::model::run(args, &cli.place, out),
         Command::Scan(args) => cmd::scan::run(args, &cli.place, out),

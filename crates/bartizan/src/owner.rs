@@ -8,6 +8,7 @@
 //! - O3: operations are performed one after another, so that the order of their records is the
 //!   order in which they went live.
 
+pub(crate) mod approvals;
 mod backup;
 mod erasure;
 mod gates;
@@ -24,7 +25,9 @@ pub(crate) mod store;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_access::{Identities, KeyRing, Keys, KeysError, SharedError, SharedState};
+use bartizan_access::{
+    ApprovalError, Approvals, Identities, KeyRing, Keys, KeysError, SharedError, SharedState,
+};
 use bartizan_core::{Clock, Disk, Entropy, Erase, EraseError, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
 use bartizan_ledger::{Appender, Publication, Receipt, Sealer, SealingKeysError};
@@ -84,6 +87,11 @@ pub(crate) enum TakeError {
         "the list of what was revoked, `keys/revocations.json`, cannot be trusted; restore it from a backup"
     )]
     Revocations(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What waits for a second person cannot be read.
+    #[error(
+        "the list of what waits for a second person, `keys/approvals.json`, cannot be read; restore it from a backup, or remove it: what waits must then be asked for again"
+    )]
+    Approvals(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why an operation was not performed.
@@ -136,6 +144,9 @@ pub(crate) enum OperationError {
     /// A revocation makes no sense, or cannot be shared with the other replicas.
     #[error("the revocation is not in force on all replicas")]
     Shared(#[source] SharedError),
+    /// There is no agreement.
+    #[error(transparent)]
+    Approval(ApprovalError),
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -187,6 +198,17 @@ impl OperationError {
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::NotEmpty { .. } => Refused::Conflict,
             Self::Unrecorded(_) => Refused::Unrecordable,
+            Self::Approval(ApprovalError::Absent) => Refused::Absent,
+            Self::Approval(
+                ApprovalError::Own
+                | ApprovalError::Twice
+                | ApprovalError::NotCounted
+                | ApprovalError::Full
+                | ApprovalError::Unreviewed,
+            ) => Refused::Conflict,
+            Self::Approval(
+                ApprovalError::TooLong | ApprovalError::Reason | ApprovalError::Span,
+            ) => Refused::Invalid,
             Self::Shared(SharedError::List(_)) => Refused::Invalid,
             Self::Shared(SharedError::Unreachable(_)) => Refused::Failed,
             Self::Keys(KeysError::Entropy)
@@ -217,6 +239,8 @@ pub(crate) struct Owner {
     world: World,
     /// What all replicas share about access, where they share something.
     shared: Option<Arc<dyn SharedState>>,
+    /// What waits for a second person.
+    approvals: Mutex<Approvals>,
     state: Mutex<State>,
 }
 
@@ -238,10 +262,12 @@ impl Owner {
             models: Models::new(),
             publish: None,
         });
+        let approvals = Mutex::default();
         let shared = revocations::shared_folder(&environment)
             .map(|folder| Arc::new(folder) as Arc<dyn SharedState>);
-        let owner = Self { environment, store, repository, world, shared, state };
+        let owner = Self { environment, store, repository, world, shared, approvals, state };
         owner.load_revocations().map_err(TakeError::Revocations)?;
+        owner.load_approvals().map_err(TakeError::Approvals)?;
         owner.resume_erasures();
         Ok(owner)
     }
@@ -306,12 +332,8 @@ impl Owner {
         self.live_of(&self.state())
     }
 
-    /// Performs `operation` for `caller`, who was let in; see O2 and O3. Blocks for a sync of
-    /// the disk, and for as long as a model takes to load.
-    ///
-    /// # Errors
-    /// [`OperationError`].
-    pub(crate) fn perform(
+    /// Performs `operation` for `caller`, whoever else had to agree.
+    fn perform_now(
         &self,
         caller: &Principal,
         operation: &Operation,
@@ -321,6 +343,9 @@ impl Owner {
             Operation::KeyRotate(rotate) => self.rotate_key(caller, rotate),
             Operation::KeyRevoke(revoke) => self.revoke_key(caller, revoke),
             Operation::Revoke(revoke) => self.revoke(caller, revoke),
+            Operation::Approve(approve) => self.decide_approval(caller, approve),
+            Operation::ApprovalsList => self.list_approvals(caller),
+            Operation::BreakGlass(asked) => self.break_glass(caller, asked),
             Operation::KeyList => Ok(self.list_keys()),
             Operation::ModelAdd(add) => self.add_model(caller, add),
             Operation::ModelRemove(model) => self.remove_model(caller, model),

@@ -182,6 +182,10 @@ fn change(place: &Place, operation: Operation, done: &str) -> Outcome {
         | Performed::Keys { .. }
         | Performed::Models { .. }
         | Performed::Kept(_)
+        | Performed::Waiting { .. }
+        | Performed::Approvals { .. }
+        | Performed::Glass { .. }
+        | Performed::Approved { .. }
         | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(unexpected()),
     }
@@ -285,6 +289,10 @@ pub(crate) fn add(
             | Performed::Keys { .. }
             | Performed::Models { .. }
             | Performed::Kept(_)
+            | Performed::Waiting { .. }
+            | Performed::Approvals { .. }
+            | Performed::Glass { .. }
+            | Performed::Approved { .. }
             | Performed::Recorded { .. }
             | Performed::Done { .. },
         ) => Err(unexpected()),

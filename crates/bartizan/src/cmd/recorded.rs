@@ -54,6 +54,10 @@ pub(crate) fn run(place: &Place, run: &GateRun) -> Result<String, Failure> {
         | Performed::Model(_)
         | Performed::Models { .. }
         | Performed::Kept(_)
+        | Performed::Waiting { .. }
+        | Performed::Approvals { .. }
+        | Performed::Glass { .. }
+        | Performed::Approved { .. }
         | Performed::Done { .. } => Err(Failure::unknown(
             "the store's owner answered another question; is it of another release?",
         )),

@@ -237,6 +237,10 @@ pub(crate) fn issue(
         | Performed::Model(_)
         | Performed::Models { .. }
         | Performed::Kept(_)
+        | Performed::Waiting { .. }
+        | Performed::Approvals { .. }
+        | Performed::Glass { .. }
+        | Performed::Approved { .. }
         | Performed::Recorded { .. }
         | Performed::Done { .. } => Err(Failure::unknown("the owner made no key")),
     }

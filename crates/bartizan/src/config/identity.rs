@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bartizan_access::{
     Action, Algorithm, Assertion, ISSUERS_MAX, IssuerKind, IssuerRules, ModelScope, Scopes,
-    TRUST_DOMAINS_MAX, TokenKinds, TrustDomain, is_trust_domain,
+    Sensitive, TRUST_DOMAINS_MAX, TokenKinds, TrustDomain, is_trust_domain,
 };
 use bartizan_core::{EnvName, ModelName};
 use schemars::JsonSchema;
@@ -143,6 +143,25 @@ impl Default for Shared {
     }
 }
 
+/// What takes two people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Approvals {
+    /// What takes two people, neither of them a local user or an API key: erase, prune,
+    /// key-rotation, hold-release, policy-change, revoke.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) operations: Vec<String>,
+    /// How long a request waits for the second person, in seconds.
+    #[schemars(range(min = 60, max = 604_800))]
+    pub(crate) expire_s: u32,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { operations: Vec::new(), expire_s: 86_400 }
+    }
+}
+
 fn algorithms() -> Vec<String> {
     ["RS256", "PS256", "ES256", "ES384", "EdDSA"].map(ToOwned::to_owned).to_vec()
 }
@@ -240,6 +259,13 @@ fn ceiling(actions: &[String], models: &[String]) -> Result<Scopes, (&'static st
 /// What is wrong with issuers and trust domains beyond their shape.
 pub(super) fn contradictions(parsed: &Parsed) -> Vec<Problem> {
     let mut found = Vec::new();
+    for (idx, text) in parsed.config.approvals.operations.iter().enumerate() {
+        if !Sensitive::ALL.iter().any(|one| one.as_str() == text) {
+            let words: Vec<_> = Sensitive::ALL.iter().map(|one| one.as_str()).collect();
+            let message = format!("`{text}`: it is one of {}", words.join(", "));
+            found.push(parsed.problem(&format!("approvals.operations[{idx}]"), message));
+        }
+    }
     let (issuers, domains) = (&parsed.config.issuer, &parsed.config.trust);
     if ISSUERS_MAX < issuers.len() {
         found.push(parsed.problem("issuer", format!("there are at most {ISSUERS_MAX}")));

@@ -5,11 +5,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bartizan_access::{KeyId, RevocationKind, Scopes};
+mod people;
+
+use bartizan_access::{KeyId, Scopes, Sensitive};
 use bartizan_core::limits::{self, FINDINGS_MAX};
 use bartizan_core::{DecisionId, Digest, ModelName, ModelVersion, PrincipalName, Severity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use people::{ApprovalRow, Approve, BreakGlass, GlassRow, Revoke, Verdict};
 
 /// Longest JSON of an operation, in bytes.
 pub(crate) const OPERATION_BYTES_MAX: usize = 64 * 1024;
@@ -25,6 +29,12 @@ pub(crate) enum Operation {
     KeyRevoke(KeyRevoke),
     /// End what is believed, on all replicas.
     Revoke(Revoke),
+    /// Agree to what somebody else asked for, refuse it, or review a broken glass.
+    Approve(Approve),
+    /// Say what waits for a second person.
+    ApprovalsList,
+    /// Let one person do what takes two, for a while and for a reason.
+    BreakGlass(BreakGlass),
     /// Say what keys there are.
     KeyList,
     /// Take a staged model and its contract into the repository, and serve it.
@@ -83,18 +93,6 @@ pub(crate) struct KeyRotate {
 pub(crate) struct KeyRevoke {
     /// The key to end.
     pub(crate) id: KeyId,
-}
-
-/// See [`Operation::Revoke`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Revoke {
-    /// What it is about.
-    pub(crate) kind: RevocationKind,
-    /// Which.
-    pub(crate) value: String,
-    /// How long that is kept, in seconds.
-    pub(crate) for_s: u64,
 }
 
 /// See [`Operation::ModelAdd`].
@@ -432,6 +430,9 @@ impl Operation {
         "key-rotate",
         "key-revoke",
         "revoke",
+        "approve",
+        "approvals-list",
+        "break-glass",
         "key-list",
         "model-add",
         "model-remove",
@@ -455,6 +456,9 @@ impl Operation {
             Self::KeyRotate(_) => "key-rotate",
             Self::KeyRevoke(_) => "key-revoke",
             Self::Revoke(_) => "revoke",
+            Self::Approve(_) => "approve",
+            Self::ApprovalsList => "approvals-list",
+            Self::BreakGlass(_) => "break-glass",
             Self::KeyList => "key-list",
             Self::ModelAdd(_) => "model-add",
             Self::ModelRemove(_) => "model-remove",
@@ -472,6 +476,33 @@ impl Operation {
         }
     }
 
+    /// What of it takes two people where the configuration says so.
+    pub(crate) fn sensitive(&self) -> Option<Sensitive> {
+        match self {
+            Self::Erase(_) => Some(Sensitive::Erase),
+            Self::HoldRelease(_) => Some(Sensitive::HoldRelease),
+            Self::KeysRotate(_) => Some(Sensitive::KeyRotation),
+            Self::Revoke(_) => Some(Sensitive::Revoke),
+            Self::KeyIssue(_)
+            | Self::KeyRotate(_)
+            | Self::KeyRevoke(_)
+            | Self::Approve(_)
+            | Self::ApprovalsList
+            | Self::BreakGlass(_)
+            | Self::KeyList
+            | Self::ModelAdd(_)
+            | Self::ModelRemove(_)
+            | Self::ModelLoad(_)
+            | Self::ModelUnload(_)
+            | Self::ModelList
+            | Self::EvidenceOpen(_)
+            | Self::HoldAdd(_)
+            | Self::Backup(_)
+            | Self::HoldList
+            | Self::GateRun(_) => None,
+        }
+    }
+
     /// Its JSON.
     ///
     /// # Errors
@@ -482,6 +513,8 @@ impl Operation {
             Self::KeyRotate(rotate) => serde_json::to_vec(rotate),
             Self::KeyRevoke(revoke) => serde_json::to_vec(revoke),
             Self::Revoke(revoke) => serde_json::to_vec(revoke),
+            Self::Approve(approve) => serde_json::to_vec(approve),
+            Self::BreakGlass(asked) => serde_json::to_vec(asked),
             Self::ModelAdd(add) => serde_json::to_vec(add),
             Self::ModelRemove(model) | Self::ModelLoad(model) | Self::ModelUnload(model) => {
                 serde_json::to_vec(model)
@@ -493,7 +526,9 @@ impl Operation {
             Self::HoldRelease(release) => serde_json::to_vec(release),
             Self::KeysRotate(rotate) => serde_json::to_vec(rotate),
             Self::Backup(backup) => serde_json::to_vec(backup),
-            Self::KeyList | Self::ModelList | Self::HoldList => Ok(b"{}".to_vec()),
+            Self::ApprovalsList | Self::KeyList | Self::ModelList | Self::HoldList => {
+                Ok(b"{}".to_vec())
+            }
         }
     }
 
@@ -510,6 +545,9 @@ impl Operation {
             "key-rotate" => read(body).map(Self::KeyRotate),
             "key-revoke" => read(body).map(Self::KeyRevoke),
             "revoke" => read(body).map(Self::Revoke),
+            "approve" => read(body).map(Self::Approve),
+            "approvals-list" => read::<Empty>(body).map(|Empty {}| Self::ApprovalsList),
+            "break-glass" => read(body).map(Self::BreakGlass),
             "key-list" => read::<Empty>(body).map(|Empty {}| Self::KeyList),
             "model-add" => read(body).map(Self::ModelAdd),
             "model-remove" => read(body).map(Self::ModelRemove),
@@ -564,6 +602,32 @@ pub(crate) enum Outcome {
     },
     /// Erasures, holds and keys of the ledger.
     Kept(Kept),
+    /// It waits for a second person.
+    Waiting {
+        /// The id to agree to.
+        approval: String,
+        /// Until when, in seconds since the Unix epoch.
+        waits_until_s: u64,
+    },
+    /// What waits for a second person.
+    Approvals {
+        /// Requests, by id.
+        approvals: Vec<ApprovalRow>,
+        /// Broken glasses that nobody has reviewed, by id.
+        glasses: Vec<GlassRow>,
+    },
+    /// The glass is broken.
+    Glass {
+        /// Its id.
+        glass: String,
+        /// Until when, in seconds since the Unix epoch.
+        until_s: u64,
+    },
+    /// Something was said to what waits.
+    Approved {
+        /// Its id.
+        approved: String,
+    },
     /// Something was done that has no more to say.
     Done {
         /// Where the record of the act stands: the receipt's text.
@@ -706,7 +770,7 @@ pub(crate) struct ModelRow {
 
 #[cfg(test)]
 mod tests {
-    use bartizan_access::ModelScope;
+    use bartizan_access::{ModelScope, RevocationKind};
 
     use super::*;
 
@@ -730,6 +794,9 @@ mod tests {
                 value: "team/a".to_owned(),
                 for_s: 60,
             }),
+            Operation::Approve(Approve { id: "0a1b2c".to_owned(), verdict: Verdict::Review }),
+            Operation::ApprovalsList,
+            Operation::BreakGlass(BreakGlass { reason: "a fire".to_owned(), for_s: 60 }),
             Operation::KeyList,
             Operation::ModelAdd(ModelAdd {
                 name,

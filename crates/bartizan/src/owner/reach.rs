@@ -35,6 +35,14 @@ pub(crate) enum ReachError {
     /// The owner in this process says no.
     #[error(transparent)]
     Operation(#[from] OperationError),
+    /// It takes two people.
+    #[error("it takes two people and waits for another until {}: `bartizan approve {approval}`", crate::render::time::seconds(*until_s))]
+    Waiting {
+        /// The id to agree to.
+        approval: String,
+        /// Until when, in seconds since the Unix epoch.
+        until_s: u64,
+    },
     /// The owner in another process says no.
     #[error("{}", .0.error)]
     Fault(Fault),
@@ -63,6 +71,7 @@ impl ReachError {
         let kind = match self {
             Self::Operation(error) => error.kind().into(),
             Self::Fault(fault) => fault.kind,
+            Self::Waiting { .. } => return Answer::No,
             Self::Take(_) | Self::Call(_) | Self::Foreign { .. } => return Answer::Unknown,
         };
         match kind {
@@ -95,11 +104,20 @@ impl Reach {
         }
     }
 
-    /// Performs `operation` as `local/<uid>`.
+    /// Performs `operation` as `local/<uid>`. What has to wait for a second person is an error that
+    /// says so.
     ///
     /// # Errors
     /// [`ReachError`].
     pub(crate) fn perform(&self, operation: &Operation) -> Result<Outcome, ReachError> {
+        let outcome = self.ask(operation)?;
+        if let Outcome::Waiting { approval, waits_until_s } = outcome {
+            return Err(ReachError::Waiting { approval, until_s: waits_until_s });
+        }
+        Ok(outcome)
+    }
+
+    fn ask(&self, operation: &Operation) -> Result<Outcome, ReachError> {
         match self {
             Self::Here(owner) => {
                 let caller = owner.local_principal().map_err(TakeError::from)?;

@@ -766,3 +766,57 @@ fn a_backup_of_a_serving_store_is_restored_without_what_was_erased_since() {
     assert_eq!(failure.answer, Answer::No);
     assert!(!dir.join("none").exists());
 }
+
+fn revoke(value: &str) -> Operation {
+    let (kind, value) = (bartizan_access::RevocationKind::Principal, value.to_owned());
+    Operation::Revoke(super::operation::Revoke { kind, value, for_s: 60 })
+}
+
+/// V3: what was revoked stays so over a restart; a list that does not read keeps the store shut.
+#[test]
+fn what_was_revoked_stays_revoked() {
+    let setup = Setup::new(Server::Down);
+    setup.perform(&revoke("team/a")).unwrap();
+    assert_eq!(setup.acts().last(), Some(&ActKind::AccessRevoked));
+    let take = || {
+        let environment = Environment::open(&setup.root()).unwrap();
+        Owner::take(environment, setup.world.clone())
+    };
+    let owner = take().unwrap();
+    let kept: Vec<_> = owner.identities().revocations().iter().collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(&*kept[0].value, "team/a");
+    drop(owner);
+    crate::files::replace(&setup.root().join("keys/revocations.json"), b"{}").unwrap();
+    assert!(matches!(take(), Err(TakeError::Revocations(_))));
+}
+
+/// O5: nothing is done before the second person has agreed; each step is on record.
+#[test]
+fn what_takes_two_people_waits_for_the_second() {
+    use super::operation::{Approve, Verdict};
+    use bartizan_core::{AuthProof, Principal, Pseudonym};
+    let mut config = Config::default();
+    config.approvals.operations = vec!["revoke".to_owned()];
+    let setup = Setup::with(config, Server::Down);
+    let environment = Environment::open(&setup.root()).unwrap();
+    let owner = Owner::take(environment, setup.world.clone()).unwrap();
+    let person = |name: &str| Principal {
+        name: name.parse().unwrap(),
+        pseudonym: Pseudonym([3; 16]),
+        proof: AuthProof::Certificate { fingerprint: "ab".into() },
+    };
+    let asked = owner.perform(&person("ann"), &revoke("team/a")).unwrap();
+    let Outcome::Waiting { approval, .. } = asked else { panic!("it did not wait: {asked:?}") };
+    let agree = Operation::Approve(Approve { id: approval, verdict: Verdict::Agree });
+    let own = owner.perform(&person("ann"), &agree).unwrap_err();
+    assert!(matches!(own, OperationError::Approval(ApprovalError::Own)), "{own}");
+    assert_eq!(owner.identities().revocations().iter().count(), 0, "it was done by one");
+    owner.perform(&person("bob"), &agree).unwrap();
+    assert_eq!(owner.identities().revocations().iter().count(), 1);
+    drop(owner);
+    let acts = setup.acts();
+    let last = &acts[acts.len() - 3..];
+    let wanted = [ActKind::ApprovalRequested, ActKind::ApprovalGiven, ActKind::AccessRevoked];
+    assert_eq!(last, wanted);
+}
