@@ -36,6 +36,19 @@ pub const TARGETS: &[Target] = &[
     ("receipt", receipt),
     ("record", record),
     ("rows", rows),
+    ("scan_archive", |bytes| scan("model.pt", bytes)),
+    ("scan_boosters", |bytes| scan("model.txt", bytes)),
+    ("scan_compressed", |bytes| scan("model.joblib", bytes)),
+    ("scan_config", |bytes| scan("config.json", bytes)),
+    ("scan_gguf", |bytes| scan("model.gguf", bytes)),
+    ("scan_hdf5", |bytes| scan("model.h5", bytes)),
+    ("scan_numpy", |bytes| scan("a.npy", bytes)),
+    ("scan_onnx", |bytes| scan("model.onnx", bytes)),
+    ("scan_pickle", |bytes| scan("model.pkl", bytes)),
+    ("scan_safetensors", |bytes| scan("model.safetensors", bytes)),
+    ("scan_template", |bytes| scan("chat_template.jinja", bytes)),
+    ("scan_tensorflow", |bytes| scan("saved_model.pb", bytes)),
+    ("scan_torch", |bytes| scan("model.pth", bytes)),
     ("sealed", sealed),
     ("tlog", tlog),
     ("token", token),
@@ -248,6 +261,35 @@ fn record(bytes: &[u8]) {
         let again = Record::decode(&written).expect("what was written can be read");
         assert!(again == record, "a record changed on its way");
     }
+}
+
+/// A file under the model gate: its verdict is that of what was found (S1), the digest is that of
+/// its bytes, and foreign text is escaped.
+fn scan(name: &str, bytes: &[u8]) {
+    let allow = bartizan_scan::Allow::new();
+    let budget = bartizan_scan::Budget {
+        decoded_bytes_max: 64 << 20,
+        opcodes_max: 4 << 20,
+        ..bartizan_scan::Budget::default()
+    };
+    let options = bartizan_scan::Options {
+        allow: &allow,
+        budget,
+        clock: &Fixed,
+        siblings: &bartizan_scan::Alone,
+        hash: bartizan_scan::Hash::Whole,
+    };
+    let report = bartizan_scan::scan(name, &bytes, &options);
+    assert_eq!(report.bytes, bytes.len() as u64, "another size");
+    assert_eq!(report.digest, Some(bartizan_core::Digest::of(bytes)), "another digest");
+    let worst = report.sightings.iter().map(|seen| bartizan_scan::Verdict::of(seen.rule.severity));
+    let worst = worst.fold(bartizan_scan::Verdict::Cleared, bartizan_scan::Verdict::and);
+    assert!(worst <= report.verdict, "a verdict milder than what was found");
+    assert!(report.n_more != 0 || worst == report.verdict, "a verdict without a reason");
+    assert!(
+        report.sightings.iter().all(|seen| !seen.what.chars().any(char::is_control)),
+        "foreign text is not escaped"
+    );
 }
 
 /// A sealed payload that we did not seal.

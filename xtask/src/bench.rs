@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod load;
 pub mod process;
 mod run;
+pub mod scan;
 pub mod server;
 mod table;
 pub mod vet;

@@ -50,6 +50,8 @@ enum Bench {
     Ledger,
     /// The data gate beside cleanlab, PyOD and Datalab.
     Vet,
+    /// The model gate beside picklescan, modelscan, fickling and modelaudit.
+    Scan,
     /// What it costs to judge a plan of a private AKS environment and to find its addresses.
     Deploy,
 }
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
         Command::Bench { what: Bench::Engine } => bench::engine::run(),
         Command::Bench { what: Bench::Ledger } => bench::ledger::run(),
+        Command::Bench { what: Bench::Scan } => bench::scan::run(),
         Command::Bench { what: Bench::Vet } => bench::vet::run(),
         Command::E2e => e2e::run(&mut report),
         Command::Docs => docs::run(),

@@ -121,7 +121,7 @@ pub(crate) fn world() -> World {
         entropy: Arc::new(OsEntropy),
         // No other gate keeps anything by subject yet.
         erasers: Vec::new(),
-        scanner: Arc::new(crate::gate::in_process::InProcess),
+        scanner: Arc::new(crate::gate::in_child::InChild::default()),
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) const ADMINISTRATORS_DIR: &str = "administrators";
 /// Longest stored key, in bytes.
 const KEY_BYTES_MAX: u64 = 64;
 
+/// Longest list of keys that may except models, in bytes.
+const EXCEPTION_KEYS_BYTES_MAX: u64 = 64 * 1024;
+
 /// Why an environment could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -236,6 +239,24 @@ impl Environment {
     /// The file of the keys that sign the ledger's checkpoints.
     pub(crate) fn log_key_file(&self) -> PathBuf {
         Layout(&self.root).log_key_file()
+    }
+
+    /// Public keys of those who may except models from the model gate: the first word of each
+    /// line of `keys/exception-keys`; none where there is no such file.
+    ///
+    /// # Errors
+    /// [`FileError`] where it cannot be read, or others could write to it.
+    pub(crate) fn exception_keys(&self) -> Result<Vec<String>, FileError> {
+        let path = self.keys_dir().join("exception-keys");
+        match files::read_private(&path, EXCEPTION_KEYS_BYTES_MAX) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let words = text.lines().filter_map(|line| line.split_whitespace().next());
+                Ok(words.map(str::to_owned).collect())
+            }
+            Err(error) if error.is_absent() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The file of the key book.

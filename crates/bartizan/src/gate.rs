@@ -5,7 +5,9 @@
 //!   are scanned, hashed and loaded; the scan's digest is held against theirs;
 //! - G2: what is not cleared is not loaded, and neither is what could not be scanned.
 
+pub(crate) mod exception;
 pub(crate) mod files;
+pub(crate) mod in_child;
 pub(crate) mod in_process;
 
 use std::fmt;
@@ -14,7 +16,9 @@ use bartizan_core::{Digest, Rule, Severity};
 use bartizan_ledger::{FindingList, RecordedFinding};
 use bartizan_scan::{Report, Verdict, escape};
 
+use crate::child::spawn::ChildError;
 use crate::owner::operation::{Gate, GateFinding, GateOutcome, GateRun};
+use exception::{Exception, ExceptionError};
 
 /// Most findings of one file that are kept whole; the rest are counted.
 pub(crate) const FINDINGS_MAX: usize = 64;
@@ -132,6 +136,16 @@ pub(crate) enum GateError {
         /// Why not.
         source: ScanError,
     },
+    /// G2: it is not cleared, and the exception that came with it does not count.
+    #[error("the model gate does not clear `{name}`, and does not except it")]
+    Exception {
+        /// What was scanned.
+        name: String,
+        /// What was concluded.
+        judged: Box<Judged>,
+        /// Why the exception does not count.
+        source: ExceptionError,
+    },
     /// G1 is broken.
     #[error(
         "the model gate scanned other bytes of `{name}` than were read; it is not loaded; repeat it"
@@ -152,13 +166,9 @@ impl GateError {
 /// Why the scanner has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
-    /// The scanner's own process failed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the child process comes next"))]
-    #[error("{what}")]
-    Process {
-        /// What went wrong and what to do.
-        what: String,
-    },
+    /// The scanner's own process has none.
+    #[error(transparent)]
+    Child(#[from] ChildError),
 }
 
 /// A refusal, in words.
@@ -209,6 +219,26 @@ pub(crate) trait Scanner: Send + Sync {
     fn confinement(&self) -> String;
 }
 
+/// What somebody brings who wants a model excepted, and what counts here.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rights<'a> {
+    /// A signed exception.
+    pub(crate) exception: Option<&'a [u8]>,
+    /// Public keys that may except.
+    pub(crate) keys: &'a [String],
+    /// Now, in nanoseconds since the Unix epoch.
+    pub(crate) now_ns: u64,
+}
+
+/// What the gate let through.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Passed {
+    /// What was concluded.
+    pub(crate) judged: Judged,
+    /// By which exception it passed all the same, in words.
+    pub(crate) excepted: Option<String>,
+}
+
 /// Lets `bytes` through, or says why not; see G1 and G2. What was concluded is handed back either
 /// way, for the record.
 ///
@@ -219,7 +249,8 @@ pub(crate) fn pass(
     name: &str,
     bytes: &[u8],
     digest: Digest,
-) -> Result<Judged, GateError> {
+    rights: &Rights<'_>,
+) -> Result<Passed, GateError> {
     let judged = scanner
         .scan(name, bytes)
         .map_err(|source| GateError::Unscanned { name: name.to_owned(), source })?;
@@ -227,11 +258,26 @@ pub(crate) fn pass(
         return Err(GateError::OtherBytes { name: name.to_owned() });
     }
     // A scan that ran out of its budget has no digest, and has not cleared anything either.
-    if judged.verdict == Verdict::Cleared && judged.digest == Some(digest) {
-        Ok(judged)
-    } else {
-        Err(GateError::Refused(Box::new(Refusal { name: name.to_owned(), judged })))
+    if judged.digest == Some(digest) {
+        if judged.verdict == Verdict::Cleared {
+            return Ok(Passed { judged, excepted: None });
+        }
+        if let Some(bytes) = rights.exception {
+            let name = name.to_owned();
+            return match Exception::verify(bytes, rights.keys, digest, rights.now_ns) {
+                Err(source) => Err(GateError::Exception { name, judged: Box::new(judged), source }),
+                Ok((it, key)) if it.apply(&judged).verdict == Verdict::Cleared => {
+                    let words = format!("excepted until {} by {key}: {}", it.until, it.reason);
+                    Ok(Passed { judged, excepted: Some(escape::text(&words)) })
+                }
+                Ok((it, _)) => {
+                    let judged = it.apply(&judged);
+                    Err(GateError::Refused(Box::new(Refusal { name, judged })))
+                }
+            };
+        }
     }
+    Err(GateError::Refused(Box::new(Refusal { name: name.to_owned(), judged })))
 }
 
 #[cfg(test)]
@@ -241,14 +287,14 @@ mod tests {
 
     const HOSTILE: &[u8] = b"cos\nsystem\n(S'id'\ntR.";
 
-    fn judge(bytes: &[u8]) -> Result<Judged, GateError> {
-        pass(&InProcess, "m.pkl", bytes, Digest::of(bytes))
+    fn judge(bytes: &[u8]) -> Result<Passed, GateError> {
+        pass(&InProcess, "m.pkl", bytes, Digest::of(bytes), &Rights::default())
     }
 
     /// G2: hostile and unknown bytes do not pass, in words that say what and what to do.
     #[test]
     fn what_is_not_cleared_does_not_pass() {
-        assert_eq!(judge(b"\x80\x04N.").unwrap().verdict, Verdict::Cleared);
+        assert_eq!(judge(b"\x80\x04N.").unwrap().judged.verdict, Verdict::Cleared);
         let error = judge(HOSTILE).unwrap_err();
         let text = error.to_string();
         assert!(error.is_no());
@@ -274,9 +320,12 @@ mod tests {
             }
         }
         let digest = Digest::of(b"these");
-        assert!(pass(&Elsewhere(Some(digest)), "m", b"these", digest).is_ok());
+        assert!(pass(&Elsewhere(Some(digest)), "m", b"these", digest, &Rights::default()).is_ok());
         for other in [Some(Digest::of(b"those")), None] {
-            assert!(pass(&Elsewhere(other), "m", b"these", digest).is_err(), "{other:?}");
+            assert!(
+                pass(&Elsewhere(other), "m", b"these", digest, &Rights::default()).is_err(),
+                "{other:?}"
+            );
         }
     }
 
@@ -286,14 +335,47 @@ mod tests {
         struct Silent;
         impl Scanner for Silent {
             fn scan(&self, _name: &str, _bytes: &[u8]) -> Result<Judged, ScanError> {
-                Err(ScanError::Process { what: "it was killed".to_owned() })
+                Err(ScanError::Child(ChildError::Deadline { deadline_ms: 1 }))
             }
             fn confinement(&self) -> String {
                 String::new()
             }
         }
-        let error = pass(&Silent, "m", b"\x80\x04N.", Digest::of(b"\x80\x04N.")).unwrap_err();
+        let error =
+            pass(&Silent, "m", b"\x80\x04N.", Digest::of(b"\x80\x04N."), &Rights::default())
+                .unwrap_err();
         assert!(!error.is_no() && error.to_string().contains("so it is not loaded"), "{error}");
+    }
+
+    /// GX1, GX2 at the gate: an exception lets one file through, and is told; a damaged one does not.
+    #[test]
+    fn an_excepted_file_passes_and_its_exception_is_told() {
+        let folder = crate::testing::TempDir::new();
+        let file = folder.path().join("k");
+        let entropy = crate::testing::SeededEntropy::default();
+        let keys = [exception::make_key(&file, &entropy).unwrap()];
+        let odd = b"\x00\x01\x02\x03";
+        let signed = Exception {
+            digest: Digest::of(odd),
+            rules: vec!["scan.file.unknown".to_owned()],
+            reason: "reviewed".to_owned(),
+            until: "2026-11-25".to_owned(),
+        };
+        let signed = signed.sign(&file).unwrap();
+        let now_ns = 1_795_564_800_000_000_000;
+        let rights = Rights { exception: Some(&signed), keys: &keys, now_ns };
+        let passed = pass(&InProcess, "m", odd, Digest::of(odd), &rights).unwrap();
+        assert_eq!(passed.judged.verdict, Verdict::NotCleared);
+        assert!(passed.excepted.unwrap().starts_with("excepted until 2026-11-25 by ed25519:"));
+        let late = Rights { now_ns: now_ns + 86_400_000_000_000, ..rights };
+        for rights in
+            [late, Rights { keys: &[], ..rights }, Rights { exception: Some(b"{}"), ..rights }]
+        {
+            let error = pass(&InProcess, "m", odd, Digest::of(odd), &rights).unwrap_err();
+            assert!(matches!(error, GateError::Exception { .. }), "{error}");
+        }
+        let hostile = pass(&InProcess, "m", HOSTILE, Digest::of(HOSTILE), &rights).unwrap_err();
+        assert!(matches!(hostile, GateError::Exception { .. }), "{hostile}");
     }
 
     /// R2: a record of a refusal holds no text out of the file.

@@ -7,6 +7,7 @@ mod admin;
 mod answer;
 mod assemble;
 mod backup;
+mod child;
 mod cmd;
 mod config;
 mod environment;
@@ -106,6 +107,9 @@ enum Command {
 
 fn main() -> ExitCode {
     keep_memory_private();
+    if let Some(code) = child::as_child() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -21,12 +21,15 @@ use bartizan_core::{Digest, Entropy, ModelName, ModelVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError, failed};
+use crate::gate::exception::EXCEPTION_BYTES_MAX;
 use crate::owner::operation::ModelRow;
 
 /// Name of the model's file.
 pub(crate) const MODEL_FILE: &str = "model.onnx";
 /// Name of the contract's file.
 pub(crate) const CONTRACT_FILE: &str = "contract.toml";
+/// Name of the file of a signed exception from the model gate.
+pub(crate) const EXCEPTION_FILE: &str = "exception.json";
 /// Name of the entry's file.
 const ENTRY_FILE: &str = "entry.json";
 /// Folder, among the models' own, where new ones are staged; no model's name begins like this.
@@ -110,6 +113,8 @@ pub(crate) struct Files {
     pub(crate) model: Vec<u8>,
     /// The contract's bytes.
     pub(crate) contract: Vec<u8>,
+    /// A signed exception from the model gate, where there is one.
+    pub(crate) exception: Option<Vec<u8>>,
 }
 
 /// Why the repository cannot do something.
@@ -251,6 +256,9 @@ impl Repository {
         files::make_private_dir(&folder)?;
         files::replace(&folder.join(MODEL_FILE), &files.model)?;
         files::replace(&folder.join(CONTRACT_FILE), &files.contract)?;
+        if let Some(exception) = &files.exception {
+            files::replace(&folder.join(EXCEPTION_FILE), exception)?;
+        }
         Ok(staged)
     }
 
@@ -391,7 +399,14 @@ impl Repository {
         };
         let model = read(MODEL_FILE, self.file_bytes_max, model)?;
         let contract = read(CONTRACT_FILE, CONTRACT_BYTES_MAX, contract)?;
-        Ok(Files { model, contract })
+        // It is signed, and so needs no digest of its own.
+        let exception = folder.join(EXCEPTION_FILE);
+        let exception = match files::read_bounded(&exception, EXCEPTION_BYTES_MAX) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.is_absent() => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Files { model, contract, exception })
     }
 }
 
@@ -439,7 +454,7 @@ mod tests {
     }
 
     fn some_files() -> Files {
-        Files { model: b"model".to_vec(), contract: b"contract".to_vec() }
+        Files { model: b"model".to_vec(), contract: b"contract".to_vec(), exception: None }
     }
 
     #[test]

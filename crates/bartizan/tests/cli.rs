@@ -397,6 +397,67 @@ fn each_run_of_vet_and_aks_is_one_record_inside_an_environment() {
     assert!(!err.contains("recorded"), "{err}");
 }
 
+/// An exception lets one model in: signed by a listed key, for this digest, until its day; it is
+/// told, recorded, kept beside the model and held against all of that at every load.
+#[test]
+fn a_signed_exception_lets_one_model_in_and_stays_with_it() {
+    let dir = TempDir::new();
+    let env = environment(&dir);
+    let mut bytes = fs::read(format!("{EXAMPLES}/cancer-logistic/model.onnx")).unwrap();
+    // A field that no reader knows: it loads, and nobody can say what it is for.
+    bytes.extend_from_slice(&[0x7a, 4, b'a', b'b', b'c', b'd']);
+    fs::write(dir.path("odd.onnx"), &bytes).unwrap();
+    let at = |args: &[&str], code| expect(&dir.0, &[&["-e", "env", "model"], args].concat(), code);
+    at(&["add", "odd.onnx"], 3);
+    let (public, _) = at(&["except-key", "reviewer.key"], 0);
+    at(&["except-key", "reviewer.key"], 2);
+    let sign = |until: &str, out: &str| {
+        let rule = "scan.file.unknown";
+        let args = ["--reason", "reviewed", "--until", until, "--key", "reviewer.key"];
+        at(&[&["except", "odd.onnx", "--rule", rule], &args[..], &["--out", out]].concat(), 0);
+    };
+    sign("9998-01-01", "good.json");
+    sign("2020-01-01", "late.json");
+    let (_, err) = at(&["add", "odd.onnx", "--exception", "good.json"], 3);
+    assert!(err.contains("keys/exception-keys"), "{err}");
+    let keys = env.join("keys/exception-keys");
+    fs::write(&keys, public).unwrap();
+    fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (_, err) = at(&["add", "odd.onnx", "--exception", "late.json"], 3);
+    assert!(err.contains("ended with 2020-01-01"), "{err}");
+    let (_, err) = at(&["add", "odd.onnx", "--exception", "good.json"], 0);
+    assert!(err.contains("excepted until 9998-01-01"), "{err}");
+    at(&["unload", "odd", "1"], 0);
+    at(&["load", "odd", "1"], 0);
+    at(&["unload", "odd", "1"], 0);
+    fs::remove_file(env.join("models/odd/1/exception.json")).unwrap();
+    let (_, err) = at(&["load", "odd", "1"], 1);
+    assert!(err.contains("the model gate refuses"), "{err}");
+}
+
+/// The child that scans for a server: it tries what it must not be able to do, each try fails, and
+/// only then it reads (C1). Descriptors and variables of its parent are gone (C2).
+#[test]
+fn the_scanning_child_serves_only_when_every_forbidden_act_fails() {
+    let dir = TempDir::new();
+    fs::write(dir.path("m.pkl"), b"cos\nsystem\n(S'id'\ntR.").unwrap();
+    let script = format!("exec 7</dev/null; {BARTIZAN} internal-child-scan < m.pkl | cat");
+    let output = Command::new("bash").args(["-c", &script]).current_dir(&dir.0).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    let confinement: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    assert_eq!(confinement["seccomp"], "full", "{text}");
+    assert_eq!(confinement["inherited"], 0, "{text}");
+    let acts = confinement["acts"].as_array().unwrap();
+    assert!(15 <= acts.len() && acts.iter().all(|act| act["denied"] == true), "{text}");
+    let told: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    assert_eq!(told["verdict"], "hostile");
+    // Where even its answer may not be written, it does not serve: no file grows.
+    let script = format!("{BARTIZAN} internal-child-scan < m.pkl > answer; wc -c < answer");
+    let output = Command::new("bash").args(["-c", &script]).current_dir(&dir.0).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "0");
+}
+
 /// One flipped byte anywhere in the log is found, and its place is named.
 #[test]
 fn verify_names_the_place_of_damage() {

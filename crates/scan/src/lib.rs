@@ -68,6 +68,7 @@ mod budget;
 mod checkpoint;
 mod compress;
 mod config;
+pub mod convert;
 mod engine;
 pub mod escape;
 mod gguf;

@@ -34,7 +34,7 @@ use crate::sighting::Stop;
 use crate::sniff::Head;
 use crate::source::{Stream, View};
 
-pub(crate) use joblib::dtype_of;
+pub(crate) use joblib::{Still, dtype_of};
 pub(crate) use machine::Machine;
 pub(crate) use value::DType;
 

@@ -4,6 +4,7 @@ mod acts;
 mod client;
 mod examples;
 mod plan_act;
+mod scan_act;
 mod vet_act;
 
 use std::fs;
@@ -111,7 +112,9 @@ fn play(stage: &Stage<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     act(out, 8, "A plan of a private cluster whose ranges collide")?;
     plan_act::play(stage.root, out)?;
     act(out, 9, "A poisoned data set")?;
-    vet_act::play(stage.root, out)
+    vet_act::play(stage.root, out)?;
+    act(out, 10, "A hostile model, and one that may be loaded")?;
+    scan_act::play(stage.root, out)
 }
 
 fn act(out: &mut dyn Write, number: u32, title: &str) -> Result<(), Failure> {
@@ -162,7 +165,7 @@ fn closing(root: &Path, url: &str, example: &Example, out: &mut dyn Write) -> Re
     let (describe, infer) = (oip::model_path(&example.name), oip::infer_path(&example.name));
     let root = root.display();
 
-    act(out, 10, "Your turn")?;
+    act(out, 11, "Your turn")?;
     writeln!(out, "Ask the same server yourself:")?;
     writeln!(
         out,

@@ -10,12 +10,14 @@ use super::{Failure, Format, Outcome, Place, recorded, world};
 use crate::answer::Answer;
 use crate::environment::Environment;
 use crate::gate::Judged;
+use crate::gate::in_process::InProcess;
 use crate::models::Repository;
 use crate::models::prepare::{self, Brought, PrepareError, Prepared};
 use crate::owner::operation::{ModelAdd, ModelRef, ModelRow, Operation, Outcome as Performed};
 use crate::owner::reach::{Reach, ReachError};
 use crate::render::table::Table;
 
+mod except;
 mod operators;
 
 /// Arguments of `bartizan model`.
@@ -58,6 +60,10 @@ pub(crate) enum Args {
     Unload(RefArgs),
     /// Stop serving a model, and remove it
     Remove(RefArgs),
+    /// Sign an exception: a model may be loaded although the model gate does not clear it
+    Except(except::ExceptArgs),
+    /// Make a key that signs exceptions
+    ExceptKey(except::KeyArgs),
 }
 
 /// A model's file and what comes with it.
@@ -71,6 +77,9 @@ pub(crate) struct FileArgs {
     /// Rows that it was trained on (Parquet), to sharpen an inferred contract
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
+    /// A signed exception from the model gate; `bartizan model except` makes one
+    #[arg(long, value_name = "FILE")]
+    exception: Option<PathBuf>,
 }
 
 /// The same where no file need be given.
@@ -91,7 +100,7 @@ impl OptionalFileArgs {
     pub(crate) fn given(&self) -> Option<FileArgs> {
         let Self { file, contract, reference } = self;
         let (contract, reference) = (contract.clone(), reference.clone());
-        Some(FileArgs { file: file.clone()?, contract, reference })
+        Some(FileArgs { file: file.clone()?, contract, reference, exception: None })
     }
 }
 
@@ -106,7 +115,7 @@ impl FileArgs {
     /// A model at `file`, with its contract.
     pub(crate) fn of(file: &Path, contract: Option<&Path>) -> Self {
         let contract = contract.map(Path::to_owned);
-        Self { file: file.to_owned(), contract, reference: None }
+        Self { file: file.to_owned(), contract, reference: None, exception: None }
     }
 }
 
@@ -157,6 +166,8 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
             change(place, Operation::ModelUnload(model.model()), "is out of service")
         }
         Args::Remove(model) => change(place, Operation::ModelRemove(model.model()), "is gone"),
+        Args::Except(args) => except::except(args),
+        Args::ExceptKey(args) => except::make_key(args, out),
     }
 }
 
@@ -226,12 +237,18 @@ fn prepared(
     bounds: &crate::config::Models,
     place: &Place,
 ) -> Result<Prepared, Failure> {
+    let keys = match Environment::open(&place.environment) {
+        Ok(environment) => environment.exception_keys().map_err(Failure::unknown)?,
+        Err(_) => Vec::new(),
+    };
     let brought = Brought {
         model: &file.file,
         contract: file.contract.as_deref(),
         reference: file.reference.as_deref(),
+        exception: file.exception.as_deref(),
+        exception_keys: &keys,
     };
-    let prepared = match prepare::prepare(&brought, bounds, &*world().scanner) {
+    let prepared = match prepare::prepare(&brought, bounds, &InProcess) {
         Ok(prepared) => prepared,
         Err(error) => {
             // A file that gets no further than here was scanned all the same.

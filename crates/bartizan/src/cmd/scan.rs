@@ -3,6 +3,7 @@
 //! Nothing is loaded. Each file has a verdict; the worst is the answer: hostile (1) wins over not
 //! cleared (3), and 0 is given only where every file is cleared and there was one.
 
+mod convert;
 mod policy;
 
 use std::io;
@@ -58,12 +59,32 @@ pub(crate) struct Args {
     /// Write an unsigned in-toto statement about all files to this file
     #[arg(long, value_name = "FILE")]
     statement: Option<PathBuf>,
+    /// Write the tensors of the one file, if it is cleared, to this safetensors file: of a torch
+    /// file, a pickle or joblib of NumPy arrays, .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    convert: Option<PathBuf>,
     /// Do not hash: tensor data is then passed over unread, and no policy for a digest applies
     #[arg(long, conflicts_with_all = ["policy", "statement"])]
     no_digest: bool,
     /// Explain a rule (`scan.pickle.call`) or what is thought of a name (`collections.OrderedDict`)
     #[arg(long, value_name = "RULE|NAME")]
     explain: Option<String>,
+}
+
+impl Args {
+    /// What `bartizan scan PATH` asks.
+    pub(crate) fn of(path: &std::path::Path) -> Self {
+        Self {
+            paths: vec![path.to_owned()],
+            format: Shape::Text,
+            policy: None,
+            jobs: None,
+            statement: None,
+            convert: None,
+            no_digest: false,
+            explain: None,
+        }
+    }
 }
 
 /// Runs `bartizan scan`.
@@ -82,16 +103,20 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
     let scanned = scan_all(&items, jobs.map_or(1, NonZeroUsize::get), hash, &policy);
     match args.format {
         Shape::Text => render::text(&scanned, out)?,
-        Shape::Json => writeln!(out, "{}", serde_json::to_string_pretty(&render::json(&scanned))?)?,
+        Shape::Json => writeln!(out, "{}", render::ascii(&render::json(&scanned))?)?,
         Shape::Sarif => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&render::sarif(&scanned))?)?;
+            writeln!(out, "{}", render::ascii(&render::sarif(&scanned))?)?;
         }
     }
     if let Some(path) = &args.statement {
         let statement = serde_json::to_vec_pretty(&render::statement(&scanned))?;
         crate::files::replace(path, &statement).map_err(Failure::unknown)?;
     }
-    recorded::close(place, run_of(&scanned)?, Ok(answer(&scanned)))
+    let converted = match &args.convert {
+        Some(out) => convert::run(&args.paths, out, &policy),
+        None => Ok(()),
+    };
+    recorded::close(place, run_of(&scanned)?, converted.map(|()| answer(&scanned)))
 }
 
 /// The run as a record keeps it: rules and counts, no word out of the files.

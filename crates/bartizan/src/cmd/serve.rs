@@ -10,7 +10,7 @@ use bartizan_core::{DiskKind, entropy};
 use bartizan_ledger::{FileDisk, StoreLock};
 use bartizan_outbound::OsEntropy;
 use bartizan_wire::oip;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::model::{self, FileArgs, OptionalFileArgs};
 use super::{Failure, Outcome, Place, now_s, world};
@@ -54,6 +54,9 @@ fn serve_lasting(root: &Path) -> Outcome {
     }
     let (address, n_models) = (running.address(), running.n_models());
     eprintln!("Serving environment `{name}`: {n_models} model versions on {}", url(&running));
+    let confinement = running.owner().scan_confinement();
+    info!(%confinement, "scan.child.confined");
+    eprintln!("Models are scanned before they are loaded, {confinement}.");
     eprintln!("Stop with Ctrl-C or SIGTERM; SIGHUP reads the certificates again.");
     if !running.owner().is_anchored() {
         eprintln!(
@@ -139,8 +142,8 @@ fn serve_one(file: &FileArgs, out: &mut dyn Write) -> Outcome {
     eprintln!("goes when it stops. Gates:");
     eprintln!("  access   on: an API key that ends in 24 hours");
     eprintln!("  request  contract only; no profile was fitted");
-    eprintln!("  model    on: the file was scanned before it was loaded, and is cleared; nobody");
-    eprintln!("           signed it");
+    eprintln!("  model    on: scanned before it was loaded, and cleared; nobody signed it");
+    eprintln!("           ({})", running.owner().scan_confinement());
     eprintln!("  data     off: nothing is known of its training data");
     eprintln!("  network  off: loopback needs no plan");
     eprintln!(

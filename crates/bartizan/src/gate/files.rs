@@ -131,17 +131,22 @@ impl Source for Opened {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut n = 0;
-        while n < into.len() {
-            match self.file.read_at(&mut into[n..], offset + n as u64) {
-                Ok(0) => break,
-                Ok(got) => n += got,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(n)
+        read_fully_at(&self.file, offset, into)
     }
+}
+
+/// Fills `into` from `offset` as far as there are bytes.
+pub(crate) fn read_fully_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while n < into.len() {
+        match file.read_at(&mut into[n..], offset + n as u64) {
+            Ok(0) => break,
+            Ok(got) => n += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n)
 }
 
 /// The files of a folder, by name.

@@ -16,7 +16,8 @@ use bartizan_vet::read::{self, ReadError, ReadLimits};
 use super::{CONTRACT_BYTES_MAX, Files};
 use crate::config::Models;
 use crate::files::{self, FileError, failed};
-use crate::gate::{self, GateError, Judged, Refusal, Scanner, in_process};
+use crate::gate::exception::EXCEPTION_BYTES_MAX;
+use crate::gate::{self, GateError, Judged, Refusal, Rights, Scanner, in_process};
 
 /// Most entries of a folder that are looked at to say what it is.
 const FOLDER_ENTRIES_MAX: usize = 1_024;
@@ -70,6 +71,7 @@ impl PrepareError {
         match self {
             Self::OtherKind { judged, .. } => judged.as_deref(),
             Self::Gate(GateError::Refused(refusal)) => Some(&refusal.judged),
+            Self::Gate(GateError::Exception { judged, .. }) => Some(judged),
             Self::Gate(GateError::Unscanned { .. } | GateError::OtherBytes { .. })
             | Self::File(_)
             | Self::Load(_)
@@ -115,6 +117,10 @@ pub(crate) struct Brought<'a> {
     pub(crate) contract: Option<&'a Path>,
     /// A sample of the data that the model was trained on, which sharpens an inferred contract.
     pub(crate) reference: Option<&'a Path>,
+    /// A signed exception from the model gate.
+    pub(crate) exception: Option<&'a Path>,
+    /// Public keys that may except.
+    pub(crate) exception_keys: &'a [String],
 }
 
 /// A model that can be served.
@@ -140,9 +146,20 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let bytes = read_model(brought.model, bounds)?;
     let name = brought.model.to_string_lossy();
-    let judged = gate::pass(scanner, &name, &bytes, Digest::of(&bytes))?;
+    let exception = match brought.exception {
+        Some(path) => Some(files::read_bounded(path, EXCEPTION_BYTES_MAX)?),
+        None => None,
+    };
+    let rights = Rights {
+        exception: exception.as_deref(),
+        keys: brought.exception_keys,
+        now_ns: crate::cmd::now_s().saturating_mul(bartizan_core::clock::NS_PER_S),
+    };
+    let passed = gate::pass(scanner, &name, &bytes, Digest::of(&bytes), &rights)?;
     let predictor = load_model(&bytes, bounds)?;
     let mut remarks = Vec::new();
+    remarks
+        .extend(passed.excepted.map(|words| format!("the model gate does not clear it: {words}")));
     let text = match brought.contract {
         Some(path) => {
             if brought.reference.is_some() {
@@ -157,7 +174,12 @@ pub(crate) fn prepare(
     };
     let contract = read_contract(&text, limits::ROWS_MAX)?;
     contract.check_fits(predictor.signature())?;
-    Ok(Prepared { files: Files { model: bytes, contract: text }, predictor, remarks, judged })
+    Ok(Prepared {
+        files: Files { model: bytes, contract: text, exception },
+        predictor,
+        remarks,
+        judged: passed.judged,
+    })
 }
 
 /// The predictor and contract of files that were prepared before. Where the contract takes more

@@ -24,7 +24,10 @@ impl Owner {
     ) -> Result<(), OperationError> {
         let name = format!("{} version {}", shelved.name, shelved.version);
         let scanner = &*self.world.scanner;
-        let passed = gate::pass(scanner, &name, &files.model, shelved.entry.model);
+        let keys = self.environment.exception_keys().map_err(PrepareError::File)?;
+        let now_ns = self.clock().now().wall_ns;
+        let rights = gate::Rights { exception: files.exception.as_deref(), keys: &keys, now_ns };
+        let passed = gate::pass(scanner, &name, &files.model, shelved.entry.model, &rights);
         let act = |outcome, judged: Option<&Judged>, words: String| Act::ModelScanned {
             shelved: shelved.clone(),
             outcome,
@@ -32,7 +35,18 @@ impl Owner {
             findings: judged.map_or_else(FindingList::default, Judged::recorded),
         };
         let act = match &passed {
-            Ok(judged) => act(RecordedOutcome::Done, Some(judged), judged.conclusion()),
+            Ok(passed) => {
+                let mut words = passed.excepted.clone().unwrap_or_default();
+                if !words.is_empty() {
+                    words.push_str("; ");
+                }
+                words.push_str(&passed.judged.conclusion());
+                act(RecordedOutcome::Done, Some(&passed.judged), words)
+            }
+            Err(GateError::Exception { judged, source, .. }) => {
+                let words = format!("not excepted: {source}; {}", judged.conclusion());
+                act(RecordedOutcome::Refused, Some(judged), words)
+            }
             Err(GateError::Refused(refusal)) => {
                 let judged = &refusal.judged;
                 act(RecordedOutcome::Refused, Some(judged), judged.conclusion())
@@ -46,6 +60,11 @@ impl Owner {
         };
         self.record(caller, &act)?;
         passed.map(|_| ()).map_err(|error| PrepareError::Gate(error).into())
+    }
+
+    /// How models are scanned before they are loaded, in words.
+    pub(crate) fn scan_confinement(&self) -> String {
+        self.world.scanner.confinement()
     }
 
     /// Puts a run of a gate's command on record.

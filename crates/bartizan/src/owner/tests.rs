@@ -129,6 +129,8 @@ impl Setup {
             model: &folder.join("model.onnx"),
             contract: Some(&folder.join("contract.toml")),
             reference: None,
+            exception: None,
+            exception_keys: &[],
         };
         let files = prepare::prepare(&brought, &bounds, &InProcess).unwrap().files;
         let repository = Repository::new(self.root().join("models"), bounds.file_bytes_max);
@@ -459,7 +461,11 @@ fn a_hostile_model_is_refused_by_the_owner_and_the_refusal_is_on_record() {
         let setup = Setup::new(server);
         let mut add = setup.stage("cancer-logistic");
         let hostile = b"cos\nsystem\n(S'id'\ntR.".to_vec();
-        let files = crate::models::Files { model: hostile, contract: b"format = 1\n".to_vec() };
+        let files = crate::models::Files {
+            model: hostile,
+            contract: b"format = 1\n".to_vec(),
+            exception: None,
+        };
         let repository = Repository::new(setup.root().join("models"), 1024);
         add.staged = repository.stage(&files, &*setup.world.entropy).unwrap();
         (add.model, add.contract) = (Digest::of(&files.model), Digest::of(&files.contract));

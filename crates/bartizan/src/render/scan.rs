@@ -47,8 +47,9 @@ pub(crate) fn text(scanned: &[Scanned], out: &mut dyn io::Write) -> io::Result<(
     let n = |verdict| scanned.iter().filter(|one| one.report.verdict == verdict).count();
     writeln!(
         out,
-        "{} files: {} cleared, {} not cleared, {} hostile",
+        "{} {}: {} cleared, {} not cleared, {} hostile",
         scanned.len(),
+        if scanned.len() == 1 { "file" } else { "files" },
         n(Verdict::Cleared),
         n(Verdict::NotCleared),
         n(Verdict::Hostile),
@@ -127,6 +128,24 @@ pub(crate) fn json(scanned: &[Scanned]) -> Value {
         .collect();
     let verdict = worst(scanned).unwrap_or(Verdict::NotCleared).as_str();
     json!({ "version": 1, "scanner": scanner(), "verdict": verdict, "files": files })
+}
+
+/// JSON in ASCII alone: file names keep every character, and none of them reaches a terminal raw.
+pub(crate) fn ascii(value: &Value) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() && c != '\x7f' {
+            out.push(c);
+        } else {
+            // Outside of texts JSON has ASCII only.
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The whole as SARIF 2.1.0 (OASIS).
@@ -261,6 +280,15 @@ pub(crate) fn statement(scanned: &[Scanned]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every character survives, and none that could steer a terminal is raw.
+    #[test]
+    fn json_is_ascii_and_means_the_same() {
+        let value = json!({ "path": "e\u{202e}f\u{7f}\u{1b}\u{1f600}.pkl" });
+        let text = ascii(&value).unwrap();
+        assert!(text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 
     /// A URI has no character that a reader could take for its end.
     #[test]

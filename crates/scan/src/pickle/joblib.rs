@@ -169,7 +169,7 @@ impl Machine {
 }
 
 /// A clock that stands still: the opcode budget bounds what runs under it.
-pub(super) struct Still;
+pub(crate) struct Still;
 
 impl bartizan_core::Clock for Still {
     fn now(&self) -> bartizan_core::Stamp {

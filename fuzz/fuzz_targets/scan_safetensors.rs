@@ -1,0 +1,4 @@
+//! Fuzz target `scan_safetensors`; see `src/targets.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bartizan_fuzz::targets::run("scan_safetensors", bytes));
