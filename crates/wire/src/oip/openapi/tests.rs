@@ -46,7 +46,7 @@ fn every_status_of_a_refusal_is_documented() {
     let busy = responses["503"]["description"].as_str().unwrap();
     assert_eq!(
         busy,
-        "Refused: access-unavailable, draining, model-unavailable, overloaded, unrecordable.",
+        "Refused: access-unavailable, draining, model-unavailable, overloaded, unpublished, unrecordable.",
     );
 }
 
