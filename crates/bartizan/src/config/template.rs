@@ -66,8 +66,13 @@ fn absent_keys(out: &mut String, section: &Value, value: &toml::Table, name: &st
         if value.get(name).and_then(|keys| keys.get(key)).is_none() {
             comment(out, node);
             let is_address = node.get("format").and_then(Value::as_str) == Some("ip-port");
-            let example = if is_address { "127.0.0.1:0" } else { "..." };
-            out.push_str(&format!("# {key} = \"{example}\"\n"));
+            let is_list = node.get("type").and_then(Value::as_str) == Some("array");
+            let example = match (is_address, is_list) {
+                (true, _) => "\"127.0.0.1:0\"",
+                (false, true) => "[]",
+                (false, false) => "\"...\"",
+            };
+            out.push_str(&format!("# {key} = {example}\n"));
         }
     }
 }

@@ -216,6 +216,16 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             |setup| Operation::KeyRevoke(KeyRevoke { id: setup.issue() }),
             Some(ActKind::KeyRevoked),
         ),
+        ("revoke", |_| revoke("team/a"), Some(ActKind::AccessRevoked)),
+        ("approvals-list", |_| Operation::ApprovalsList, None),
+        (
+            "break-glass",
+            |_| {
+                let reason = "the second person is out".into();
+                Operation::BreakGlass(operation::BreakGlass { reason, for_s: 60 })
+            },
+            Some(ActKind::GlassBroken),
+        ),
         ("key-list", |_| Operation::KeyList, None),
         (
             "model-add",
@@ -283,8 +293,8 @@ fn gate_run() -> GateRun {
 fn every_verb_works_with_the_server_up_and_down() {
     let rows = table();
     let named: Vec<_> = rows.iter().map(|(name, ..)| *name).collect();
-    // Erasing and releasing have tests of their own: they are more than one record.
-    let here = |name: &&&str| !matches!(**name, "erase" | "hold-release" | "backup");
+    // Erasing, releasing and agreeing have tests of their own: they are more than one record.
+    let here = |name: &&&str| !matches!(**name, "erase" | "hold-release" | "backup" | "approve");
     let all: Vec<&str> = Operation::NAMES.iter().filter(here).copied().collect();
     assert_eq!(named, all, "the table must have every operation");
     for (name, prepare, act) in rows {
@@ -300,7 +310,8 @@ fn every_verb_works_with_the_server_up_and_down() {
             expected.extend(loads.then_some(ActKind::ModelScanned));
             expected.extend(act);
             assert_eq!(setup.acts(), expected, "{name} {server:?}");
-            let changes = name.starts_with("key-") || name.starts_with("model-");
+            let changes =
+                name.starts_with("key-") || name.starts_with("model-") || name == "revoke";
             let changes = changes && !name.ends_with("-list");
             let goes_live = server == Server::Up && changes;
             let now = setup.published.load(Ordering::Relaxed);
