@@ -4,8 +4,9 @@
 //! socket or a clock. [`Keys`] is the book in which an operator issues, rotates and revokes API
 //! keys; [`KeyRing`] is the immutable snapshot of it that requests are held against; what a
 //! [`Credential`] then may do is answered by the `permit_*` functions, whose results are the only
-//! proofs that handlers accept. The stored bytes are described in `docs/formats/keyring.md`, every
-//! key's place and owner in `docs/keys.md`.
+//! proofs that handlers accept: [`Policies`] must allow it, and the credential's own scopes too.
+//! The stored bytes are described in `docs/formats/keyring.md`, every key's place and owner in
+//! `docs/keys.md`.
 
 mod approval;
 mod certificate;
@@ -16,6 +17,7 @@ mod key_text;
 mod keys;
 mod mac;
 mod permit;
+mod policy;
 mod revocation;
 mod scopes;
 #[cfg(test)]
@@ -42,9 +44,15 @@ pub use keys::{
 };
 pub use mac::MacKey;
 pub use permit::{
-    AdminPermit, Denied, DescribePermit, LocalPeer, MetricsPermit, Permit, TracePermit,
-    permit_admin, permit_describe, permit_infer, permit_local, permit_local_trace, permit_metrics,
+    AdminPermit, Denied, DescribePermit, InferAsk, LocalPeer, MetricsPermit, Permit, Scene,
+    TracePermit, permit_admin, permit_describe, permit_infer, permit_local, permit_metrics,
     permit_trace,
+};
+pub use policy::{
+    AS_ISSUED_FILE, AccessQuestion, Circumstances, DEFAULT_PROJECT, MEMBERS_MAX, PLACES_MAX,
+    POLICIES_MAX, POLICY_BYTES_MAX, POLICY_ID_BYTES_MAX, PROJECTS_FILE, PROJECTS_MAX, Policies,
+    PolicyAction, PolicyError, PolicyFile, PolicyInfo, Project, Projects, Resource, Role, Ruling,
+    SCHEMA_TEXT, STARTER_FILE, UnknownAction, Who, Zone, as_issued, starter,
 };
 pub use revocation::{
     REVOCATIONS_BYTES_MAX, REVOCATIONS_MAX, Revocation, RevocationError, RevocationKind,

@@ -100,6 +100,7 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
     owner.begin_with(identities::identities(&config, &owner.identities()));
     let first = Live { snapshot: snapshot(&owner, owner.live()), tls: tls.load_full() };
     let live = Arc::new(ArcSwap::from_pointee(first));
+    owner.enforce_policies(&owner.local_principal()?)?;
     let faults = publish_into(&owner, &live, &tls);
     let (looking, freshness) =
         Looking::start(&owner, &config.shared).map_err(StartError::Thread)?;
@@ -238,9 +239,9 @@ fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
         replica: environment.config().environment.replica.as_str().into(),
         is_volatile: owner.is_volatile(),
     };
-    let owner::Live { keys, identities, sealer, models } = parts;
+    let owner::Live { keys, identities, policies, sealer, models } = parts;
     let snapshot = Snapshot::new(site, owner.clock(), keys, sealer, models);
-    Arc::new(snapshot.with_identities(identities))
+    Arc::new(snapshot.with_policies(policies).with_identities(identities))
 }
 
 /// What answers wait for.

@@ -1,6 +1,7 @@
 //! The commands, one module a verb. Data goes to stdout, talk to stderr, the conclusion is an
 //! [`Answer`].
 
+pub(crate) mod access;
 pub(crate) mod aks;
 pub(crate) mod approve;
 pub(crate) mod backup;

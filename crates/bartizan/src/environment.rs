@@ -162,6 +162,7 @@ impl Environment {
         files::replace(&layout.mac_key_file(), mac_key.expose())?;
         let keys = Keys::new(plan.config.environment.name.clone(), mac_key);
         files::replace(&layout.book_file(), &keys.to_bytes())?;
+        crate::policies::write_starter(&layout.policies_dir())?;
         make::write(&layout.tls_dir(), plan.now_s, plan.tls_lifetime_s)?;
         let mut config = plan.config.clone();
         if !plan.administrators.is_empty() {
@@ -218,6 +219,16 @@ impl Environment {
     /// The folder of models.
     pub(crate) fn models_dir(&self) -> PathBuf {
         Layout(&self.root).models_dir()
+    }
+
+    /// The folder of policies.
+    pub(crate) fn policies_dir(&self) -> PathBuf {
+        Layout(&self.root).policies_dir()
+    }
+
+    /// The folder of the policies that were in force.
+    pub(crate) fn kept_policies_dir(&self) -> PathBuf {
+        self.store_dir().join("policies")
     }
 
     /// The ledger's folder.
@@ -321,6 +332,10 @@ impl Layout<'_> {
 
     fn models_dir(&self) -> PathBuf {
         self.0.join("models")
+    }
+
+    fn policies_dir(&self) -> PathBuf {
+        self.0.join("policies")
     }
 
     fn store_dir(&self) -> PathBuf {

@@ -18,6 +18,7 @@ mod log;
 mod models;
 mod outside;
 mod owner;
+mod policies;
 mod render;
 #[cfg(test)]
 mod testing;
@@ -93,6 +94,9 @@ enum Command {
     /// Add, release and list legal holds, which forbid erasing
     #[command(subcommand)]
     Hold(cmd::hold::Args),
+    /// Say who may do what and why, test policies, put them in force
+    #[command(subcommand)]
+    Access(cmd::access::Args),
     /// Check a configuration, or print its schema
     #[command(subcommand)]
     Config(cmd::config::Args),
@@ -172,6 +176,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Backup(args) => cmd::backup::run(args, &cli.place, out),
         Command::Restore(args) => cmd::restore::run(args, &cli.place, out),
         Command::Store(args) => cmd::store::run(args, &cli.place, out),
+        Command::Access(args) => cmd::access::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),

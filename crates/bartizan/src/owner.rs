@@ -20,13 +20,15 @@ pub(crate) mod operation;
 pub(crate) mod reach;
 pub(crate) mod reopen;
 pub(crate) mod revocations;
+pub(crate) mod rights;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_access::{
-    ApprovalError, Approvals, Identities, KeyRing, Keys, KeysError, SharedError, SharedState,
+    ApprovalError, Approvals, Denied, Identities, KeyRing, Keys, KeysError, Policies, PolicyAction,
+    SharedError, SharedState,
 };
 use bartizan_core::{Clock, Disk, Entropy, Erase, EraseError, ModelName, ModelVersion, Principal};
 use bartizan_decision::Model;
@@ -38,6 +40,7 @@ use crate::files::FileError;
 use crate::gate::Scanner;
 use crate::models::prepare::PrepareError;
 use crate::models::{Repository, RepositoryError};
+use crate::policies::{self, PoliciesError, Texts};
 use operation::{Operation, Outcome};
 use store::{Act, ActError, Store, StoreError};
 
@@ -48,6 +51,8 @@ pub(crate) struct Live {
     pub(crate) keys: Arc<KeyRing>,
     /// Whom others vouch for, and who was revoked.
     pub(crate) identities: Arc<Identities>,
+    /// What is allowed.
+    pub(crate) policies: Arc<Policies>,
     /// What payloads are sealed with.
     pub(crate) sealer: Arc<Sealer>,
     /// Every loaded model, by name and version.
@@ -79,6 +84,9 @@ pub(crate) enum TakeError {
     /// The environment's files are not in order.
     #[error(transparent)]
     Environment(#[from] OpenError),
+    /// The policies are not.
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
     /// The store is not.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -147,6 +155,22 @@ pub(crate) enum OperationError {
     /// There is no agreement.
     #[error(transparent)]
     Approval(ApprovalError),
+    /// O4.
+    #[error("the policies do not allow `{action}` on {about}; `bartizan access why` explains")]
+    Denied {
+        /// The action.
+        action: PolicyAction,
+        /// On what.
+        about: String,
+        /// Why.
+        source: Denied,
+    },
+    /// The policies are not in order; the old ones stay in force.
+    #[error("the policies were not changed")]
+    Policies(#[source] PoliciesError),
+    /// The policies were changed while they were looked at.
+    #[error("the policy files have changed since they were checked; look again and repeat")]
+    PoliciesMoved,
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -166,6 +190,8 @@ pub(crate) enum Refused {
     Conflict,
     /// It cannot be recorded at the moment.
     Unrecordable,
+    /// The policies do not allow it.
+    Forbidden,
     /// A fault of ours or the machine's.
     Failed,
 }
@@ -182,7 +208,9 @@ impl OperationError {
                 KeysError::Scopes(_) | KeysError::Ttl { .. } | KeysError::Overlap { .. },
             )
             | Self::Prepare(_)
+            | Self::Policies(_)
             | Self::GateRun => Refused::Invalid,
+            Self::Denied { .. } => Refused::Forbidden,
             Self::Keys(
                 KeysError::KeysFull
                 | KeysError::PrincipalsFull
@@ -194,6 +222,7 @@ impl OperationError {
                 | RepositoryError::Full
                 | RepositoryError::Changed { .. },
             )
+            | Self::PoliciesMoved
             | Self::Memory { .. } => Refused::Conflict,
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::NotEmpty { .. } => Refused::Conflict,
@@ -226,6 +255,8 @@ type Models = BTreeMap<(ModelName, ModelVersion), Arc<Model>>;
 struct State {
     keys: Keys,
     identities: Arc<Identities>,
+    policies: Arc<Policies>,
+    policy_texts: Texts,
     models: Models,
     /// Absent where no server runs in this process: then models are only checked.
     publish: Option<Publish>,
@@ -253,12 +284,17 @@ impl Owner {
     pub(crate) fn take(environment: Environment, world: World) -> Result<Self, TakeError> {
         let store = Store::open(&environment, &world)?;
         let keys = environment.key_book()?;
+        let folder = environment.policies_dir();
+        let (policies, policy_texts) = policies::load(&folder, environment.name())?;
+        let policies = Arc::new(policies);
         let models = environment.config().models.clone();
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);
         repository.sweep(store.clock().now().raw_ns);
         let state = Mutex::new(State {
             keys,
             identities: Arc::new(Identities::none()),
+            policies,
+            policy_texts,
             models: Models::new(),
             publish: None,
         });
@@ -359,6 +395,7 @@ impl Owner {
             Operation::HoldList => Ok(self.list_holds()),
             Operation::KeysRotate(rotate) => self.rotate_keys(caller, rotate),
             Operation::Backup(backup) => self.back_up(caller, backup),
+            Operation::AccessReload(reload) => self.reload_policies(caller, reload.policies),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;
@@ -405,6 +442,7 @@ impl Owner {
         Live {
             keys: Arc::new(state.keys.ring()),
             identities: state.identities.clone(),
+            policies: state.policies.clone(),
             sealer: self.store.sealer(),
             models: state.models.values().cloned().collect(),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bartizan_access::Zone;
 use bartizan_core::{
     Contract, DecisionId, Entropy, ModelName, ModelVersion, Obligations, Refusal, Stamp, Tensor,
 };
@@ -71,6 +72,8 @@ pub struct Arrival {
     pub chance: Chance,
     /// The listener it came to.
     pub listener: &'static str,
+    /// Where the other end lies.
+    pub zone: Zone,
     /// Its route, in the server's own words.
     pub route: &'static str,
     /// The protocol that it speaks, and in which it is answered.

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use bartizan_access::{Assertion, Credential, Permit, permit_infer};
+use bartizan_access::{
+    Assertion, Circumstances, Credential, InferAsk, Permit, Ruling, Scene, permit_infer,
+};
 use bartizan_core::{
-    Findings, ModelName, Obligations, Pseudonym, Refusal, RefusalCode, Tensor, Verdict,
+    Findings, ModelName, ModelVersion, Obligations, Pseudonym, Refusal, RefusalCode, Tensor,
+    Verdict,
 };
 use bartizan_ledger::{
     Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry, EntryClass,
@@ -38,6 +41,7 @@ pub(crate) struct Case {
     arrival: Arrival,
     credential: Credential,
     permit: Option<Permit>,
+    denied: Option<Arc<Ruling>>,
     place: Option<Place>,
     asserted: Asserted,
     received: Option<Received>,
@@ -63,6 +67,7 @@ impl Case {
             arrival,
             credential,
             permit: None,
+            denied: None,
             place: None,
             asserted: Asserted::default(),
             received: None,
@@ -78,13 +83,19 @@ impl Case {
     }
 
     /// Access first, existence second: who may not ask a model does not learn whether it is there.
+    /// Policies are asked about the very version that would answer, or about one that does not
+    /// exist.
     pub(crate) fn admit(&mut self, ask: Ask<'_>) -> Result<(), Refusal> {
         let not_found = || Refusal::new(RefusalCode::NotFound);
         let name: ModelName = ask.model.parse().map_err(|_| not_found())?;
         self.asserted = ask.asserted;
-        self.permit = Some(self.permit_for(&name)?);
-        let version = ask.version.map(str::parse).transpose().map_err(|_| not_found())?;
-        let model = self.snapshot.model(name.as_str(), version).ok_or_else(not_found)?.clone();
+        let version = ask.version.map(str::parse).transpose();
+        let model = match version {
+            Ok(version) => self.snapshot.model(name.as_str(), version).cloned(),
+            Err(_) => None,
+        };
+        self.permit_for(&name, model.as_ref().map(|model| model.version()))?;
+        let model = model.ok_or_else(not_found)?;
         self.place = model.take_place();
         self.model = Some(model);
         if self.place.is_none() {
@@ -96,7 +107,11 @@ impl Case {
         Ok(())
     }
 
-    fn permit_for(&self, model: &ModelName) -> Result<Permit, Refusal> {
+    fn permit_for(
+        &mut self,
+        model: &ModelName,
+        version: Option<ModelVersion>,
+    ) -> Result<(), Refusal> {
         let said = [
             (self.asserted.subject.is_some(), Assertion::Subject),
             (self.asserted.end_user.is_some(), Assertion::EndUser),
@@ -109,8 +124,22 @@ impl Case {
             n_asserted += 1;
         }
         let purpose = self.asserted.purpose.as_deref();
-        permit_infer(&self.credential, model, purpose, &asserted[..n_asserted])
-            .map_err(|_| Refusal::new(RefusalCode::Forbidden))
+        let ask = InferAsk { model, version, purpose, asserted: &asserted[..n_asserted] };
+        let Arrival { listener, zone, at, .. } = self.arrival;
+        let circumstances = Circumstances { listener, zone, at };
+        let scene = Scene { policies: self.snapshot.policies(), circumstances };
+        let permitted = permit_infer(scene, &self.credential, ask);
+        match permitted {
+            Ok(permit) => {
+                self.permit = Some(permit);
+                Ok(())
+            }
+            Err(denied) => {
+                self.permit = None;
+                self.denied = denied.ruling().cloned();
+                Err(Refusal::new(RefusalCode::Forbidden))
+            }
+        }
     }
 
     /// Keeps what was received.
@@ -147,9 +176,8 @@ impl Case {
             }
             *of_head = of_head.take().or(of_body);
         }
-        let name = self.model_of().name().clone();
-        self.permit = Some(self.permit_for(&name)?);
-        Ok(())
+        let (name, version) = (self.model_of().name().clone(), self.model_of().version());
+        self.permit_for(&name, Some(version))
     }
 
     pub(crate) fn note_guard(&mut self, findings: Findings, verdict: Verdict) {
@@ -177,7 +205,8 @@ impl Case {
     }
 
     pub(crate) fn obligations(&self) -> &Obligations {
-        &self.credential.scopes().obligations
+        #[expect(clippy::expect_used, reason = "D1: only an admitted case leaves `admit`")]
+        self.permit.as_ref().expect("an admitted request has a permit").obligations()
     }
 
     pub(crate) fn wanted(&self) -> Option<&[Box<str>]> {
@@ -316,7 +345,7 @@ impl Case {
                 settings: recipe.settings.as_str().into(),
             }),
             digests: Digests {
-                policy: Some(self.snapshot.keys().digest()),
+                policy: Some(self.snapshot.policies().digest()),
                 contract: model.map(|model| model.contract().digest()),
                 profile: None,
                 snapshot: Some(self.snapshot.digest()),

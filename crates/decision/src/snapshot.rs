@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_access::{Identities, KeyRing};
+use bartizan_access::{Identities, KeyRing, Policies};
 use bartizan_core::{Clock, Digest, EnvName, ModelName, ModelVersion, Pseudonym, Stamp};
 use bartizan_ledger::{PseudonymKind, Sealer};
 
@@ -30,13 +30,14 @@ pub struct Snapshot {
     clock: Arc<dyn Clock>,
     keys: Arc<KeyRing>,
     identities: Arc<Identities>,
+    policies: Arc<Policies>,
     sealer: Arc<Sealer>,
     models: BTreeMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>,
     digest: Digest,
 }
 
 impl Snapshot {
-    /// A snapshot of these parts.
+    /// A snapshot of these parts. Without [`Snapshot::with_policies`] nothing is allowed in it.
     pub fn new(
         site: Site,
         clock: Arc<dyn Clock>,
@@ -49,9 +50,10 @@ impl Snapshot {
             let shelf = shelves.entry(model.name().clone()).or_default();
             shelf.insert(model.version(), model);
         }
+        let policies = Arc::new(Policies::none(site.environment.clone()));
         let digest = digest(&site, &keys, &shelves);
         let identities = Arc::new(Identities::none());
-        Self { site, clock, keys, identities, sealer, models: shelves, digest }
+        Self { site, clock, keys, identities, policies, sealer, models: shelves, digest }
     }
 
     /// The same, with issuers, trust domains and revocations.
@@ -60,6 +62,14 @@ impl Snapshot {
         let parts: [&[u8]; 3] =
             [b"bartizan snapshot identities 1\n", &self.digest.0, &identities.digest().0];
         Self { digest: Digest::of_parts(&parts), identities, ..self }
+    }
+
+    /// The same with these policies.
+    #[must_use]
+    pub fn with_policies(self, policies: Arc<Policies>) -> Self {
+        let parts: [&[u8]; 3] =
+            [b"bartizan snapshot policies 1\n", &self.digest.0, &policies.digest().0];
+        Self { digest: Digest::of_parts(&parts), policies, ..self }
     }
 
     /// Where decisions are made.
@@ -80,6 +90,11 @@ impl Snapshot {
     /// Issuers, trust domains and revocations.
     pub fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    /// What is allowed.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// What seals payloads.

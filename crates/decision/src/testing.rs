@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bartizan_access::{Keys, MacKey, NewKey, Scopes};
+use bartizan_access::{Keys, MacKey, NewKey, PolicyError, Scopes, as_issued};
 use bartizan_core::predictor::Dim;
 use bartizan_core::{
-    Clock, Contract, Datatype, Digest, Entropy, ModelName, ModelVersion, PredictError, Predictor,
-    Recipe, Signature, Tensor, TensorSpec, Values,
+    Clock, Contract, Datatype, Digest, Entropy, EnvName, ModelName, ModelVersion, PredictError,
+    Predictor, Recipe, Signature, Tensor, TensorSpec, Values,
 };
 use bartizan_ledger::{FileKeys, MemDisk, SealingKeys};
 
@@ -128,8 +128,8 @@ impl Rig {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, RigError> {
         let now = clock.now();
-        let environment = "test".parse()?;
-        let mut keys = Keys::new(environment, MacKey::random(&*entropy));
+        let environment: EnvName = "test".parse()?;
+        let mut keys = Keys::new(environment.clone(), MacKey::random(&*entropy));
         let new = NewKey { principal: "tester".parse()?, scopes, ttl_s: 3_600 };
         let key = keys.issue(&new, now.unix_s(), &*entropy)?.reveal().to_string();
         let wrap = FileKeys::new(Arc::new(MemDisk::new()), entropy.clone());
@@ -142,7 +142,13 @@ impl Rig {
         let model = Arc::new(Model::new(terms, puppet, contract)?);
         let site = Site { environment: "test".parse()?, replica: "r1".into(), is_volatile: true };
         let (ring, sealer) = (Arc::new(keys.ring()), sealing.sealer());
+        let policies = as_issued(environment).map_err(|errors| joined(&errors))?;
         let snapshot = Snapshot::new(site, clock, ring, sealer, [model]);
+        let snapshot = snapshot.with_policies(Arc::new(policies));
         Ok(Self { snapshot: Arc::new(snapshot), key })
     }
+}
+
+fn joined(errors: &[PolicyError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

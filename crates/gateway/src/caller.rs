@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_access::{CertificateFailure, Credential, PeerCertificate, Presented, Unproven};
+use bartizan_access::{CertificateFailure, Credential, PeerCertificate, Presented, Unproven, Zone};
 use bartizan_core::{Refusal, RefusalCode, Stamp};
 use hyper::header::{self, HeaderMap};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -57,6 +57,14 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// Where it lies.
+    pub(crate) fn zone(self) -> Zone {
+        match self {
+            Self::Network(ip) => Zone::of(ip),
+            Self::Process { .. } => Zone::Loopback,
+        }
+    }
+
     pub(crate) fn source(self) -> String {
         match self {
             Self::Network(IpAddr::V4(ip)) => ip.to_string(),

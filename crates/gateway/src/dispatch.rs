@@ -10,9 +10,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bartizan_access::{
-    Credential, LocalPeer, Method, permit_admin, permit_describe, permit_local, permit_metrics,
+    AdminPermit, Circumstances, Credential, LocalPeer, Method, Scene, permit_admin,
+    permit_describe, permit_local, permit_metrics,
 };
-use bartizan_core::{DecisionId, ModelName, Principal, Refusal, RefusalCode, Stamp, entropy};
+use bartizan_core::{DecisionId, ModelName, Refusal, RefusalCode, Stamp, entropy};
 use bartizan_decision::{Ask, FoldKey, Snapshot, Whom, refuse};
 use bartizan_wire::azure_ml::{self, SwaggerVersion};
 use bartizan_wire::kserve_v1;
@@ -69,7 +70,7 @@ pub(crate) async fn serve(
     let mut turn = Turn {
         live: lane.live.load_full(),
         at: lane.clock.now(),
-        said: Said { listener, route, speech, trace_context },
+        said: Said { listener, zone: peer.zone(), route, speech, trace_context },
         lane: &lane,
         peer,
         shown,
@@ -160,20 +161,24 @@ impl Turn<'_> {
             // enough to administer.
             Handler::Operate if credential.identity().method == Method::ApiKey => Err(forbidden()
                 .because("an API key does not administer: show a client certificate or a token")),
-            Handler::Operate => match permit_admin(&credential) {
-                Ok(permit) => return self.operate(permit.principal(), params, body).await,
-                Err(_) => Err(forbidden()),
-            },
-            Handler::Metrics => permit_metrics(&credential)
+            Handler::Operate => {
+                match permit_admin(&credential, self.said.listener.as_str(), self.said.zone) {
+                    Ok(permit) => return self.operate(permit, params, body).await,
+                    Err(_) => Err(forbidden()),
+                }
+            }
+            Handler::Metrics => permit_metrics(self.scene(), &credential)
                 .map(|_| describe::metrics(self.lane, snapshot))
                 .map_err(|_| forbidden()),
-            Handler::ServerMetadata | Handler::OpenApi => permit_describe(&credential, None)
-                .map(|_| describe::server(handler, self.said.speech))
-                .map_err(|_| forbidden()),
+            Handler::ServerMetadata | Handler::OpenApi => {
+                permit_describe(self.scene(), &credential, None)
+                    .map(|_| describe::server(handler, self.said.speech))
+                    .map_err(|_| forbidden())
+            }
             Handler::ModelMetadata | Handler::ModelReady => {
                 self.model(handler, params, &credential)
             }
-            Handler::ModelList => permit_describe(&credential, None)
+            Handler::ModelList => permit_describe(self.scene(), &credential, None)
                 .map(|_| self.list_models(&credential))
                 .map_err(|_| forbidden()),
             Handler::Swagger => {
@@ -197,13 +202,16 @@ impl Turn<'_> {
     ) -> Result<Answered, Refusal> {
         let not_found = || Refusal::new(RefusalCode::NotFound);
         let model_name: ModelName = name.parse().map_err(|_| not_found())?;
-        permit_describe(credential, Some(&model_name))
-            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
         let version = match version {
-            "" => None,
-            text => Some(text.parse().map_err(|_| not_found())?),
+            "" => Ok(None),
+            text => text.parse().map(Some),
         };
-        let model = self.live.snapshot.model(name, version).ok_or_else(not_found)?;
+        // Access first, existence second, as for inference.
+        let model = version.ok().and_then(|version| self.live.snapshot.model(name, version));
+        let asked = (&model_name, model.map(|model| model.version()));
+        permit_describe(self.scene(), credential, Some(asked))
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        let model = model.ok_or_else(not_found)?;
         let is_ready = self.lane.is_ready();
         let speech = self.said.speech;
         Ok(describe::model(handler, speech, model, &self.live.snapshot, is_ready))
@@ -211,9 +219,13 @@ impl Turn<'_> {
 
     /// The names of the models that the credential may ask about.
     fn list_models(&self, credential: &Credential) -> Answered {
-        let mut names: Vec<_> = self.live.snapshot.models().map(|model| model.name()).collect();
+        let may = |model: &bartizan_decision::Model| {
+            let asked = Some((model.name(), Some(model.version())));
+            permit_describe(self.scene(), credential, asked).is_ok()
+        };
+        let models = self.live.snapshot.models().filter(|model| may(model));
+        let mut names: Vec<_> = models.map(|model| model.name()).collect();
         names.dedup();
-        names.retain(|name| permit_describe(credential, Some(name)).is_ok());
         reply::json(200, kserve_v1::model_list(names.into_iter()))
     }
 
@@ -227,10 +239,12 @@ impl Turn<'_> {
         let version = SwaggerVersion::of_query(query).ok_or_else(not_found)?;
         let (name, of) = self.implied(headers)?;
         let name: ModelName = name.parse().map_err(|_| not_found())?;
-        permit_describe(credential, Some(&name))
+        let of = of.map(|text| text.parse()).transpose();
+        let model = of.ok().and_then(|of| self.live.snapshot.model(name.as_str(), of));
+        let asked = (&name, model.map(|model| model.version()));
+        permit_describe(self.scene(), credential, Some(asked))
             .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
-        let of = of.map(|text| text.parse()).transpose().map_err(|_| not_found())?;
-        let model = self.live.snapshot.model(name.as_str(), of).ok_or_else(not_found)?;
+        let model = model.ok_or_else(not_found)?;
         let body = azure_ml::swagger(&name, model.version(), model.contract(), version);
         Ok(reply::json(200, body.to_string()))
     }
@@ -268,6 +282,13 @@ impl Turn<'_> {
                 Err(Refusal::new(RefusalCode::NotFound).because(detail))
             }
         }
+    }
+
+    /// The policies in force, and where and when they are asked.
+    fn scene(&self) -> Scene<'_> {
+        let listener = self.said.listener.as_str();
+        let circumstances = Circumstances { listener, zone: self.said.zone, at: self.at };
+        Scene { policies: self.live.snapshot.policies(), circumstances }
     }
 
     fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -375,7 +396,7 @@ impl Turn<'_> {
         let owner_uid = rustix::process::geteuid().as_raw();
         let pseudonym = self.live.snapshot.keys().local_pseudonym(uid);
         match permit_local(LocalPeer { uid, owner_uid, pseudonym }) {
-            Ok(permit) => self.operate(permit.principal(), params, body).await,
+            Ok(permit) => self.operate(permit, params, body).await,
             Err(denied) => {
                 self.refuse_stranger(Refusal::new(RefusalCode::Forbidden), denied.as_str())
             }
@@ -385,7 +406,7 @@ impl Turn<'_> {
     /// Performs an operation of the store's owner, who records it.
     async fn operate(
         &self,
-        principal: &Principal,
+        permit: AdminPermit,
         [operation, _]: Params<'_>,
         incoming: Incoming,
     ) -> (Answered, Option<RefusalCode>) {
@@ -394,9 +415,8 @@ impl Turn<'_> {
             Ok(body) => body,
             Err(refusal) => return (self.say(&refusal), Some(refusal.code)),
         };
-        let (admin, principal) = (self.lane.admin.clone(), principal.clone());
-        let operation = operation.to_owned();
-        let work = move || admin.perform(&principal, &operation, &body);
+        let (admin, operation) = (self.lane.admin.clone(), operation.to_owned());
+        let work = move || admin.perform(&permit, &operation, &body);
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => (reply::json(done.status, done.body), None),
             Err(_) => {

@@ -114,6 +114,7 @@ pub(crate) fn arrival(shared: &Shared, at: Stamp, said: &Said) -> Arrival {
         deadline_ns: at.mono_ns.saturating_add(wait_ns),
         chance: Chance::draw(&*shared.entropy),
         listener: said.listener.as_str(),
+        zone: said.zone,
         route: said.route,
         protocol: said.speech.dialect(),
         trace_context: said.trace_context,

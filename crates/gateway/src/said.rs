@@ -1,5 +1,6 @@
 //! What the head of a request says beside its route.
 
+use bartizan_access::Zone;
 use bartizan_core::digest::unhex;
 use bartizan_core::{Refusal, RefusalCode, limits};
 use bartizan_ledger::TraceContext;
@@ -14,6 +15,7 @@ use crate::route::Listener;
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) listener: Listener,
+    pub(crate) zone: Zone,
     pub(crate) route: &'static str,
     pub(crate) speech: Speech,
     pub(crate) trace_context: Option<TraceContext>,

@@ -352,6 +352,10 @@ act_kinds! {
     GateRun 15 "gate-run",
     /// A model's file was scanned before it was to be loaded.
     ModelScanned 16 "model-scanned",
+    /// Other policies came into force; `count` are they.
+    PolicyChanged 20 "policy-changed",
+    /// An operation was refused by the policies or by a credential's scopes.
+    AccessRefused 21 "access-refused",
     /// Keys of a subject are about to be destroyed: `resource` names the erasure, `keys` lists them.
     ErasureBegun 30 "erasure-begun",
     /// They were: whoever holds every byte ever written opens nothing that lies under them.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_core::Principal;
+use bartizan_access::AdminPermit;
 use bartizan_gateway::{Admin, AdminReply};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub(crate) enum FaultKind {
     NotFound,
     /// It contradicts what is there.
     Conflict,
+    /// The policies do not allow it.
+    Forbidden,
     /// It cannot be recorded at the moment.
     Unrecordable,
     /// A fault of the server or its machine.
@@ -41,6 +43,7 @@ impl FaultKind {
             Self::Invalid => 400,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::Forbidden => 403,
             Self::Unrecordable => 503,
             Self::Failed => 500,
         }
@@ -53,6 +56,7 @@ impl From<Refused> for FaultKind {
             Refused::Invalid => Self::Invalid,
             Refused::Absent => Self::NotFound,
             Refused::Conflict => Self::Conflict,
+            Refused::Forbidden => Self::Forbidden,
             Refused::Unrecordable => Self::Unrecordable,
             Refused::Failed => Self::Failed,
         }
@@ -63,7 +67,7 @@ impl From<Refused> for FaultKind {
 pub(crate) struct Handler(pub(crate) Arc<Owner>);
 
 impl Admin for Handler {
-    fn perform(&self, caller: &Principal, operation: &str, body: &[u8]) -> AdminReply {
+    fn perform(&self, caller: &AdminPermit, operation: &str, body: &[u8]) -> AdminReply {
         let operation = match Operation::parse(operation, body) {
             Ok(operation) => operation,
             Err(error) => {
@@ -74,7 +78,7 @@ impl Admin for Handler {
                 return fault(Chain(&error).to_string(), kind);
             }
         };
-        match self.0.perform(caller, &operation) {
+        match self.0.perform_for(caller, &operation) {
             Ok(outcome) => done(&outcome),
             Err(error) => fault(Chain(&error).to_string(), error.kind().into()),
         }

@@ -112,6 +112,7 @@ fn found(dir: &std::path::Path) -> Result<(), Failure> {
     let owner = Owner::take(environment, world()).map_err(Failure::unknown)?;
     let caller = owner.local_principal().map_err(Failure::unknown)?;
     owner.record(&caller, &Act::Init).map_err(Failure::unknown)?;
+    owner.enforce_policies(&caller).map_err(Failure::unknown)?;
     Ok(())
 }
 

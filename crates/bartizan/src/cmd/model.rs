@@ -184,22 +184,9 @@ fn unexpected() -> Failure {
 }
 
 fn change(place: &Place, operation: Operation, done: &str) -> Outcome {
-    match perform(place, &operation)? {
-        Performed::Model(row) => {
-            say(&row, done);
-            Ok(Answer::Yes)
-        }
-        Performed::Key(_)
-        | Performed::Keys { .. }
-        | Performed::Models { .. }
-        | Performed::Kept(_)
-        | Performed::Waiting { .. }
-        | Performed::Approvals { .. }
-        | Performed::Glass { .. }
-        | Performed::Approved { .. }
-        | Performed::Recorded { .. }
-        | Performed::Done { .. } => Err(unexpected()),
-    }
+    let Performed::Model(row) = perform(place, &operation)? else { return Err(unexpected()) };
+    say(&row, done);
+    Ok(Answer::Yes)
 }
 
 fn say(row: &ModelRow, done: &str) {
@@ -300,19 +287,10 @@ pub(crate) fn add(
     });
     let performed = Reach::open(root, &world()).and_then(|reach| reach.perform(&operation));
     match performed {
-        Ok(Performed::Model(row)) => Ok(row),
-        Ok(
-            Performed::Key(_)
-            | Performed::Keys { .. }
-            | Performed::Models { .. }
-            | Performed::Kept(_)
-            | Performed::Waiting { .. }
-            | Performed::Approvals { .. }
-            | Performed::Glass { .. }
-            | Performed::Approved { .. }
-            | Performed::Recorded { .. }
-            | Performed::Done { .. },
-        ) => Err(unexpected()),
+        Ok(performed) => {
+            let Performed::Model(row) = performed else { return Err(unexpected()) };
+            Ok(row)
+        }
         Err(error) => {
             // An owner that did not answer may be at it still: what is staged is left to it.
             if !matches!(error, ReachError::Call(_)) {

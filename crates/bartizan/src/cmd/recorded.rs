@@ -47,19 +47,11 @@ pub(crate) fn run(place: &Place, run: &GateRun) -> Result<String, Failure> {
     if !root.join(config::FILE_NAME).is_file() {
         return Ok(format!("nothing recorded: `{}` is no environment", root.display()));
     }
-    match Reach::open(root, &world())?.perform(&Operation::GateRun(run.clone()))? {
-        Performed::Recorded { id, .. } => Ok(format!("recorded as {}", id.0)),
-        Performed::Key(_)
-        | Performed::Keys { .. }
-        | Performed::Model(_)
-        | Performed::Models { .. }
-        | Performed::Kept(_)
-        | Performed::Waiting { .. }
-        | Performed::Approvals { .. }
-        | Performed::Glass { .. }
-        | Performed::Approved { .. }
-        | Performed::Done { .. } => Err(Failure::unknown(
+    let performed = Reach::open(root, &world())?.perform(&Operation::GateRun(run.clone()))?;
+    let Performed::Recorded { id, .. } = performed else {
+        return Err(Failure::unknown(
             "the store's owner answered another question; is it of another release?",
-        )),
-    }
+        ));
+    };
+    Ok(format!("recorded as {}", id.0))
 }

@@ -234,17 +234,9 @@ pub(crate) fn issue(
     let caller = owner.local_principal().map_err(Failure::unknown)?;
     let principal = principal.parse().map_err(Failure::unknown)?;
     let operation = Operation::KeyIssue(KeyIssue { principal, scopes, ttl_s });
-    match owner.perform(&caller, &operation).map_err(Failure::unknown)? {
-        Performed::Key(made) => Ok(made.key.to_string()),
-        Performed::Keys { .. }
-        | Performed::Model(_)
-        | Performed::Models { .. }
-        | Performed::Kept(_)
-        | Performed::Waiting { .. }
-        | Performed::Approvals { .. }
-        | Performed::Glass { .. }
-        | Performed::Approved { .. }
-        | Performed::Recorded { .. }
-        | Performed::Done { .. } => Err(Failure::unknown("the owner made no key")),
-    }
+    let performed = owner.perform(&caller, &operation).map_err(Failure::unknown)?;
+    let Performed::Key(made) = performed else {
+        return Err(Failure::unknown("the owner made no key"));
+    };
+    Ok(made.key.to_string())
 }

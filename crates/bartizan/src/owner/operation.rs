@@ -47,6 +47,8 @@ pub(crate) enum Operation {
     ModelUnload(ModelRef),
     /// Say what models there are.
     ModelList,
+    /// Read the policies again and put them in force.
+    AccessReload(AccessReload),
     /// Note that somebody opens the sealed part of a record.
     EvidenceOpen(EvidenceOpen),
     /// Destroy the keys of a subject.
@@ -120,6 +122,15 @@ pub(crate) struct ModelRef {
     pub(crate) name: ModelName,
     /// Its version.
     pub(crate) version: ModelVersion,
+}
+
+/// See [`Operation::AccessReload`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessReload {
+    /// Digest of the policies that were looked at; others are not put in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policies: Option<Digest>,
 }
 
 /// See [`Operation::EvidenceOpen`].
@@ -447,6 +458,7 @@ impl Operation {
         "keys-rotate",
         "backup",
         "gate-run",
+        "access-reload",
     ];
 
     /// Its name.
@@ -473,6 +485,7 @@ impl Operation {
             Self::KeysRotate(_) => "keys-rotate",
             Self::Backup(_) => "backup",
             Self::GateRun(_) => "gate-run",
+            Self::AccessReload(_) => "access-reload",
         }
     }
 
@@ -483,6 +496,7 @@ impl Operation {
             Self::HoldRelease(_) => Some(Sensitive::HoldRelease),
             Self::KeysRotate(_) => Some(Sensitive::KeyRotation),
             Self::Revoke(_) => Some(Sensitive::Revoke),
+            Self::AccessReload(_) => Some(Sensitive::PolicyChange),
             Self::KeyIssue(_)
             | Self::KeyRotate(_)
             | Self::KeyRevoke(_)
@@ -526,6 +540,7 @@ impl Operation {
             Self::HoldRelease(release) => serde_json::to_vec(release),
             Self::KeysRotate(rotate) => serde_json::to_vec(rotate),
             Self::Backup(backup) => serde_json::to_vec(backup),
+            Self::AccessReload(reload) => serde_json::to_vec(reload),
             Self::ApprovalsList | Self::KeyList | Self::ModelList | Self::HoldList => {
                 Ok(b"{}".to_vec())
             }
@@ -562,6 +577,7 @@ impl Operation {
             "keys-rotate" => read(body).map(Self::KeysRotate),
             "backup" => read(body).map(Self::Backup),
             "gate-run" => read(body).map(Self::GateRun),
+            "access-reload" => read(body).map(Self::AccessReload),
             _ => Err(ParseError::Unknown),
         }
     }
@@ -627,6 +643,16 @@ pub(crate) enum Outcome {
     Approved {
         /// Its id.
         approved: String,
+    },
+    /// Policies are in force.
+    Policies {
+        /// Their digest.
+        policies: Digest,
+        /// How many they are.
+        n_policies: u64,
+        /// Where the record of the change stands; absent where nothing changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<String>,
     },
     /// Something was done that has no more to say.
     Done {
@@ -831,6 +857,7 @@ mod tests {
                 }],
                 n_more: 5,
             }),
+            Operation::AccessReload(AccessReload { policies: Some(digest) }),
         ]
     }
 

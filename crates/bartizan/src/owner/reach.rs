@@ -75,7 +75,10 @@ impl ReachError {
             Self::Take(_) | Self::Call(_) | Self::Foreign { .. } => return Answer::Unknown,
         };
         match kind {
-            FaultKind::Invalid | FaultKind::NotFound | FaultKind::Conflict => Answer::No,
+            FaultKind::Invalid
+            | FaultKind::NotFound
+            | FaultKind::Conflict
+            | FaultKind::Forbidden => Answer::No,
             FaultKind::Unrecordable | FaultKind::Failed => Answer::Unknown,
         }
     }
@@ -120,8 +123,11 @@ impl Reach {
     fn ask(&self, operation: &Operation) -> Result<Outcome, ReachError> {
         match self {
             Self::Here(owner) => {
-                let caller = owner.local_principal().map_err(TakeError::from)?;
-                Ok(owner.perform(&caller, operation)?)
+                let permit = owner.local_permit().map_err(TakeError::from)?;
+                if !matches!(operation, Operation::AccessReload(_)) {
+                    owner.enforce_changed_policies(permit.principal())?;
+                }
+                Ok(owner.perform_for(&permit, operation)?)
             }
             Self::There(socket) => {
                 let foreign = |status| move |source| ReachError::Foreign { status, source };

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-use bartizan_access::{KeyId, KeyRing, LocalPeer, permit_local};
+use bartizan_access::{AdminPermit, KeyId, KeyRing, LocalPeer, permit_local};
 use bartizan_core::entropy::random;
 use bartizan_core::{Clock, DecisionId, Digest, Disk, DiskKind, Entropy, EnvName, Principal};
 use bartizan_ledger::{
@@ -178,6 +178,26 @@ pub(crate) enum Act {
         /// Why.
         reason: String,
     },
+    /// Other policies came into force.
+    PolicyChanged {
+        /// Digest of those before, where there were any.
+        before: Option<String>,
+        /// Their digest.
+        policy: Digest,
+        /// How many they are.
+        n_policies: u64,
+    },
+    /// An operation was refused by the policies or a credential's scopes.
+    AccessRefused {
+        /// Its name.
+        operation: &'static str,
+        /// On what.
+        about: String,
+        /// Why, in a word.
+        reason: &'static str,
+        /// Digest of the policies.
+        policy: Digest,
+    },
     /// The sealed part of a record was opened.
     EvidenceOpened {
         /// Whose.
@@ -241,6 +261,21 @@ impl Act {
             Self::GateRun(run) => of_run(run),
             Self::WitnessAlarmed { reason } => of_reason(ActKind::WitnessAlarmed, reason),
             Self::StampFailed { reason } => of_reason(ActKind::StampFailed, reason),
+            Self::PolicyChanged { before, policy, n_policies } => {
+                let mut act = RecordedAct::new(ActKind::PolicyChanged);
+                act.reason = before.as_ref().map(|before| format!("before: {before}").into());
+                act.digests.policy = Some(*policy);
+                act.count = Some(*n_policies);
+                act
+            }
+            Self::AccessRefused { operation, about, reason, policy } => {
+                let mut act = RecordedAct::new(ActKind::AccessRefused);
+                act.outcome = RecordedOutcome::Refused;
+                act.resource = Some(format!("{operation}: {about}").into());
+                act.reason = Some((*reason).into());
+                act.digests.policy = Some(*policy);
+                act
+            }
             Self::EvidenceOpened { decision } => {
                 let mut act = RecordedAct::new(ActKind::EvidenceOpened);
                 act.resource = Some(decision.to_string().into());
@@ -564,6 +599,21 @@ fn sealing_keys(
     Ok(sealing)
 }
 
+/// The right to act of this process on the store of `environment`.
+///
+/// # Errors
+/// [`StoreError::ForeignUid`] unless it runs as the store's owner or root.
+pub(super) fn local_permit(
+    environment: &Environment,
+    ring: &KeyRing,
+) -> Result<AdminPermit, StoreError> {
+    let path = environment.store_dir();
+    let owner_uid = std::fs::metadata(&path).map_err(failed("read", &path))?.uid();
+    let uid = rustix::process::geteuid().as_raw();
+    let peer = LocalPeer { uid, owner_uid, pseudonym: ring.local_pseudonym(uid) };
+    permit_local(peer).map_err(|_| StoreError::ForeignUid { uid, owner_uid })
+}
+
 /// Who this process is to the store of `environment`.
 ///
 /// # Errors
@@ -572,10 +622,5 @@ pub(super) fn local_principal(
     environment: &Environment,
     ring: &KeyRing,
 ) -> Result<Principal, StoreError> {
-    let path = environment.store_dir();
-    let owner_uid = std::fs::metadata(&path).map_err(failed("read", &path))?.uid();
-    let uid = rustix::process::geteuid().as_raw();
-    let peer = LocalPeer { uid, owner_uid, pseudonym: ring.local_pseudonym(uid) };
-    let permit = permit_local(peer).map_err(|_| StoreError::ForeignUid { uid, owner_uid })?;
-    Ok(permit.principal().clone())
+    local_permit(environment, ring).map(|permit| permit.principal().clone())
 }

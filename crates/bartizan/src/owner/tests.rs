@@ -13,8 +13,8 @@ use bartizan_gateway::Admin as _;
 use bartizan_ledger::{ActKind, Body, FileDisk, Reader, Record};
 
 use super::operation::{
-    DecisionText, EvidenceOpen, Gate, GateFinding, GateOutcome, GateRun, KeyIssue, KeyRevoke,
-    KeyRotate, ModelAdd, ModelRef, ModelRow,
+    AccessReload, DecisionText, EvidenceOpen, Gate, GateFinding, GateOutcome, GateRun, KeyIssue,
+    KeyRevoke, KeyRotate, ModelAdd, ModelRef, ModelRow,
 };
 use super::reach::{Reach, ReachError};
 use super::*;
@@ -180,7 +180,7 @@ fn answer(mut stream: std::os::unix::net::UnixStream, handler: &Handler) {
         let path = head.strip_prefix("POST /admin/v1/").unwrap().split(' ').next().unwrap();
         break (path.to_owned(), body.to_owned());
     };
-    let caller = handler.0.local_principal().unwrap();
+    let caller = handler.0.local_permit().unwrap();
     let reply = handler.perform(&caller, &operation, body.as_bytes());
     let head =
         format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n\r\n", reply.status, reply.body.len());
@@ -267,6 +267,15 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             Some(ActKind::KekRotated),
         ),
         ("gate-run", |_| Operation::GateRun(gate_run()), Some(ActKind::GateRun)),
+        (
+            "access-reload",
+            |setup| {
+                let text = "@id(\"own\") permit (principal, action, resource);";
+                std::fs::write(setup.root().join("policies/own.cedar"), text).unwrap();
+                Operation::AccessReload(AccessReload { policies: None })
+            },
+            Some(ActKind::PolicyChanged),
+        ),
     ]
 }
 
@@ -310,8 +319,9 @@ fn every_verb_works_with_the_server_up_and_down() {
             expected.extend(loads.then_some(ActKind::ModelScanned));
             expected.extend(act);
             assert_eq!(setup.acts(), expected, "{name} {server:?}");
-            let changes =
-                name.starts_with("key-") || name.starts_with("model-") || name == "revoke";
+let changes = ["key-", "model-", "access-", "revoke"]
+                .iter()
+                .any(|plane| name.starts_with(plane));
             let changes = changes && !name.ends_with("-list");
             let goes_live = server == Server::Up && changes;
             let now = setup.published.load(Ordering::Relaxed);
@@ -836,4 +846,39 @@ fn what_takes_two_people_waits_for_the_second() {
     let last = &acts[acts.len() - 3..];
     let wanted = [ActKind::ApprovalRequested, ActKind::ApprovalGiven, ActKind::AccessRevoked];
     assert_eq!(last, wanted);
+}
+
+/// Y1, Y2, O2 and O4: bad policies never replace good ones, a change is on record before it
+/// counts, what it forbids is refused and that is on record, and its text is kept.
+#[test]
+fn policies_change_on_record_and_bad_ones_never_replace_good_ones() {
+    let setup = Setup::new(Server::Up);
+    let folder = setup.root().join("policies");
+    let own = folder.join("own.cedar");
+    let reload = Operation::AccessReload(AccessReload { policies: None });
+    std::fs::write(&own, "@id(\"x\")\npermit (principal, action == Action::\"no\", resource);")
+        .unwrap();
+    let error = setup.perform(&reload).unwrap_err().to_string();
+    assert!(error.contains("own.cedar:1: policy `x`"), "{error}");
+    setup.issue();
+    let before = setup.acts();
+    assert!(!before.contains(&ActKind::PolicyChanged), "{before:?}");
+    let no_keys =
+        "@id(\"no-keys\")\nforbid (principal is LocalUser, action == Action::\"grant\", resource);";
+    std::fs::write(&own, no_keys).unwrap();
+    let moved = Operation::AccessReload(AccessReload { policies: Some(Digest::of(b"other")) });
+    assert!(setup.perform(&moved).is_err());
+    let Outcome::Policies { policies, receipt, .. } = setup.perform(&reload).unwrap() else {
+        panic!("no policies")
+    };
+    assert!(receipt.is_some());
+    let error = setup.perform(&issue()).unwrap_err().to_string();
+    assert!(error.contains("do not allow `grant` on the environment"), "{error}");
+    let kept = crate::policies::kept(&setup.root().join("store/policies"), &policies.to_string());
+    assert!(kept.unwrap().files.iter().any(|file| file.text == no_keys));
+    let Outcome::Policies { receipt: None, .. } = setup.perform(&reload).unwrap() else {
+        panic!("the same policies were put in force twice")
+    };
+    let acts = setup.acts();
+    assert!(acts.ends_with(&[ActKind::PolicyChanged, ActKind::AccessRefused]), "{acts:?}");
 }

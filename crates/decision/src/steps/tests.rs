@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_access::{Credential, ModelScope, Scopes};
+use bartizan_access::{Credential, ModelScope, Scopes, Zone};
 use bartizan_core::{Clock, Obligations, Refusal, RefusalCode, Tensor, Values};
 use bartizan_ledger::{Body, Log, LogConfig, MemDisk, Receipt, Record};
 use bartizan_testkit::{SimClock, SimEntropy};
@@ -60,6 +60,7 @@ fn arrival(rig: &Rig, seed: u64) -> Arrival {
         deadline_ns: at.mono_ns + 1_000_000,
         chance: Chance::draw(&SimEntropy::new(seed)),
         listener: "test",
+        zone: Zone::Loopback,
         route: "/test",
         protocol: &Plain,
         trace_context: None,

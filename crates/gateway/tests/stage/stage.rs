@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_access::{ModelScope, Scopes};
-use bartizan_core::{Clock, Entropy, Principal};
+use bartizan_access::{AdminPermit, ModelScope, Scopes};
+use bartizan_core::{Clock, Entropy};
 use bartizan_decision::testing::{Mood, Puppet, Rig};
 use bartizan_gateway::route::Listener;
 use bartizan_gateway::{Addresses, Admin, AdminReply, HttpLimits, Live, Server, Services};
@@ -18,7 +18,7 @@ use bartizan_testkit::{SimClock, SimEntropy};
 struct NoAdmin;
 
 impl Admin for NoAdmin {
-    fn perform(&self, _: &Principal, _: &str, _: &[u8]) -> AdminReply {
+    fn perform(&self, _: &AdminPermit, _: &str, _: &[u8]) -> AdminReply {
         AdminReply { status: 200, body: Vec::new() }
     }
 }
