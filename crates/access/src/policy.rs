@@ -177,8 +177,6 @@ pub struct Ruling {
     pub policies: Vec<Arc<str>>,
     /// What an allowed act obliges to: of all policies that permit, the strictest.
     pub obligations: Obligations,
-    /// How many people the act needs.
-    pub people: u8,
     /// Policies that could not be asked, and why (Q3): for the operator.
     pub faults: Vec<String>,
 }
@@ -190,7 +188,6 @@ impl Ruling {
             is_allowed: false,
             policies: Vec::new(),
             obligations: Obligations::default(),
-            people: 1,
             faults: Vec::new(),
         }
     }
@@ -211,8 +208,6 @@ pub struct PolicyInfo {
     pub reason: Option<String>,
     /// What it obliges to.
     pub obligations: Obligations,
-    /// How many people it asks for.
-    pub people: u8,
 }
 
 /// The policies of an environment; see the module invariants.
@@ -249,10 +244,9 @@ impl Policies {
         let (mut infos, mut texts) = (BTreeMap::new(), BTreeMap::new());
         for (id, one) in all {
             let id: Arc<str> = id.into();
-            let read::Read { policy, obligations, people, file, line, reason } = one;
+            let read::Read { policy, obligations, file, line, reason } = one;
             let forbids = policy.effect() == cedar_policy::Effect::Forbid;
-            let info =
-                PolicyInfo { id: id.clone(), forbids, file, line, reason, obligations, people };
+            let info = PolicyInfo { id: id.clone(), forbids, file, line, reason, obligations };
             infos.insert(id.clone(), info);
             texts.insert(id, policy);
         }
@@ -317,7 +311,6 @@ impl Policies {
         for id in &ruling.policies {
             if let Some(info) = self.infos.get(id) {
                 ruling.obligations = ruling.obligations.and(&info.obligations);
-                ruling.people = ruling.people.max(info.people);
             }
         }
         ruling

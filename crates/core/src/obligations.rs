@@ -1,59 +1,8 @@
-//! What a permit obliges the server to withhold, and not to keep.
+//! What a permit obliges the server to withhold.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
-/// How long the sealed part of a record may be kept; what that is in days is configuration. The
-/// shorter is the stricter.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Retention {
-    /// As short as the environment keeps anything.
-    Short,
-    /// As long as the environment usually does.
-    Standard,
-    /// As long as the environment keeps anything.
-    Long,
-}
-
-impl Retention {
-    /// All of them, the strictest first.
-    pub const ALL: &[Self] = &[Self::Short, Self::Standard, Self::Long];
-
-    /// The word for policies, commands and records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Short => "short",
-            Self::Standard => "standard",
-            Self::Long => "long",
-        }
-    }
-}
-
-impl fmt::Display for Retention {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Text that is no retention class.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a retention class is one of short, standard, long")]
-pub struct RetentionError;
-
-impl FromStr for Retention {
-    type Err = RetentionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|class| class.as_str() == text).ok_or(RetentionError)
-    }
-}
-
-/// Limits on what of a model's answer a caller is given, and on what of the request is kept. The
-/// default withholds nothing.
+/// Limits on what of a model's answer a caller is given. The default withholds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Obligations {
@@ -69,16 +18,6 @@ pub struct Obligations {
     /// Give only outputs whose role in the contract is `label`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub label_only: bool,
-    /// Names of the only inputs whose values are sealed beside the record; all, with the exact
-    /// bytes received, where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retain_inputs: Option<BTreeSet<String>>,
-    /// How long the sealed part may be kept; as the environment says where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Retention>,
-    /// Most rows that the principal may ask of the model in a day (UTC).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows_per_day: Option<u64>,
 }
 
 impl Obligations {
@@ -95,9 +34,6 @@ impl Obligations {
             top_k: least(self.top_k, other.top_k),
             digits: least(self.digits, other.digits),
             label_only: self.label_only || other.label_only,
-            retain_inputs: both(&self.retain_inputs, &other.retain_inputs),
-            retention: least(self.retention, other.retention),
-            rows_per_day: least(self.rows_per_day, other.rows_per_day),
         }
     }
 }
@@ -135,27 +71,18 @@ mod tests {
             top_k: Some(3),
             digits: None,
             label_only: true,
-            retain_inputs: names(&["age"]),
-            retention: Some(Retention::Long),
-            rows_per_day: None,
         };
         let b = Obligations {
             outputs: names(&["scores", "margin"]),
             top_k: Some(1),
             digits: Some(2),
             label_only: false,
-            retain_inputs: None,
-            retention: Some(Retention::Short),
-            rows_per_day: Some(5),
         };
         let strictest = Obligations {
             outputs: names(&["scores"]),
             top_k: Some(1),
             digits: Some(2),
             label_only: true,
-            retain_inputs: names(&["age"]),
-            retention: Some(Retention::Short),
-            rows_per_day: Some(5),
         };
         assert_eq!((a.and(&b), b.and(&a)), (strictest.clone(), strictest));
         let free = Obligations::default();

@@ -61,13 +61,13 @@ mod tests {
         let n_keys = 3 * PLACES_MAX as u64;
         for n in 0..n_keys {
             let mut ruling = Ruling::denied();
-            ruling.people = (n % 251) as u8;
+            ruling.obligations.top_k = Some(n as u32);
             cache.put(&n.to_le_bytes(), &Arc::new(ruling));
         }
         let mut n_kept = 0;
         for n in 0..n_keys {
             if let Some(ruling) = cache.get(&n.to_le_bytes()) {
-                assert_eq!(u64::from(ruling.people), n % 251);
+                assert_eq!(ruling.obligations.top_k, Some(n as u32));
                 n_kept += 1;
             }
         }

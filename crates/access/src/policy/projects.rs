@@ -101,10 +101,6 @@ pub struct Project {
     pub datasets: BTreeSet<String>,
     /// Who holds which role in it.
     pub roles: BTreeMap<Role, BTreeSet<String>>,
-    /// What all callers of its models may ask together in a day (UTC), in rows.
-    pub rows_per_day: Option<u64>,
-    /// What its models may take of the disk, in bytes.
-    pub storage_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]

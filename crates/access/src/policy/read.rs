@@ -26,8 +26,10 @@ const PROJECT_FILE_PREFIX: &str = "project-";
 /// Annotations that explain.
 const EXPLANATIONS: [&str; 2] = ["id", "reason"];
 /// Annotations that oblige; [`oblige`] reads each.
-const OBLIGATIONS: [&str; 8] =
-    ["outputs", "topK", "digits", "labelOnly", "retainInputs", "retention", "rowsPerDay", "people"];
+const OBLIGATIONS: [&str; 4] = ["outputs", "topK", "digits", "labelOnly"];
+/// Annotations that a later release enforces: until then a policy that relies on one is refused,
+/// since it would oblige nobody.
+const NOT_ENFORCED_YET: [&str; 4] = ["retainInputs", "retention", "rowsPerDay", "people"];
 
 /// A file of policies, or `projects.toml`: its name and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +58,6 @@ pub struct PolicyError {
 pub(super) struct Read {
     pub(super) policy: Policy,
     pub(super) obligations: Obligations,
-    pub(super) people: u8,
     pub(super) file: String,
     pub(super) line: usize,
     pub(super) reason: Option<String>,
@@ -158,7 +159,7 @@ fn read_file(
             continue;
         }
         match oblige(policy) {
-            Ok((obligations, people)) => {
+            Ok(obligations) => {
                 if let Some(Read { file: other, line, .. }) = all.get(&id) {
                     wrong(format!("{other}:{line} has a policy of this id: choose another"));
                     continue;
@@ -166,7 +167,7 @@ fn read_file(
                 let reason = policy.annotation("reason").map(str::to_owned);
                 let policy = policy.new_id(PolicyId::new(&id));
                 let file = file.name.clone();
-                all.insert(id, Read { policy, obligations, people, file, line, reason });
+                all.insert(id, Read { policy, obligations, file, line, reason });
             }
             Err(reason) => wrong(reason),
         }
@@ -200,12 +201,18 @@ fn check_confined(policy: &Policy, name: &str, projects: &Projects) -> Result<()
     ))
 }
 
-/// What the annotations of `policy` oblige to, and how many people an act needs.
-fn oblige(policy: &Policy) -> Result<(Obligations, u8), String> {
-    let (mut obligations, mut people) = (Obligations::default(), 1);
+/// What the annotations of `policy` oblige to.
+fn oblige(policy: &Policy) -> Result<Obligations, String> {
+    let mut obligations = Obligations::default();
     for (key, value) in policy.annotations() {
         if EXPLANATIONS.contains(&key) {
             continue;
+        }
+        if NOT_ENFORCED_YET.contains(&key) {
+            return Err(format!(
+                "`@{key}` is not enforced by this release, so it is not accepted: take it out, or \
+                 forbid what it should have limited"
+            ));
         }
         if !OBLIGATIONS.contains(&key) {
             return Err(format!(
@@ -223,11 +230,8 @@ fn oblige(policy: &Policy) -> Result<(Obligations, u8), String> {
             number.ok_or_else(|| format!("`@{key}` is a number from 1 to {max}, not `{value}`"))
         };
         match key {
-            "outputs" => obligations.outputs = Some(names(key, value, 1)?),
-            "retainInputs" => obligations.retain_inputs = Some(names(key, value, 0)?),
+            "outputs" => obligations.outputs = Some(names(key, value)?),
             "topK" => obligations.top_k = Some(number(u64::from(u32::MAX))? as u32),
-            "rowsPerDay" => obligations.rows_per_day = Some(number(u64::MAX)?),
-            "people" => people = number(2)? as u8,
             "digits" => match value.parse::<u8>() {
                 Ok(digits) if digits <= DIGITS_MAX => obligations.digits = Some(digits),
                 Ok(_) | Err(_) => {
@@ -235,25 +239,21 @@ fn oblige(policy: &Policy) -> Result<(Obligations, u8), String> {
                 }
             },
             "labelOnly" if value == "true" => obligations.label_only = true,
-            "labelOnly" => return Err("`@labelOnly` is \"true\", or left out".into()),
-            _ => {
-                let class = value.parse().map_err(|error| format!("`@retention`: {error}"))?;
-                obligations.retention = Some(class);
-            }
+            _ => return Err("`@labelOnly` is \"true\", or left out".into()),
         }
     }
-    Ok((obligations, people))
+    Ok(obligations)
 }
 
-/// Names divided by commas, at least `n_min` of them.
-fn names(key: &str, value: &str, n_min: usize) -> Result<BTreeSet<String>, String> {
+/// Names divided by commas, at least one.
+fn names(key: &str, value: &str) -> Result<BTreeSet<String>, String> {
     let names: BTreeSet<String> = value
         .split(',')
         .map(str::trim)
-        .filter(|name| !name.is_empty() && *name != "none")
+        .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
-    if names.len() < n_min {
+    if names.is_empty() {
         return Err(format!("`@{key}` lists names divided by commas; this lists none"));
     }
     Ok(names)

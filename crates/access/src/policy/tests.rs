@@ -234,7 +234,7 @@ fn what_is_wrong_with_policies_is_said_with_its_place_and_the_way_out() {
         ),
         (
             format!("@id(\"a\") @retention(\"ever\")\n{permit};"),
-            "policy `a`: `@retention`: a retention class is one of short, standard, long",
+            "policy `a`: `@retention` is not enforced by this release",
         ),
         (
             "@id(\"a\") @digits(\"2\") forbid (principal, action, resource);".into(),
@@ -334,7 +334,7 @@ fn a_policy_that_fails_denies() {
 fn the_strictest_obligations_of_those_that_permit_hold() {
     let text = "@id(\"a\") @topK(\"3\") @digits(\"4\") @outputs(\"label, scores\")\n\
                 permit (principal in Group::\"g\", action == Action::\"infer\", resource);\n\
-                @id(\"b\") @topK(\"5\") @digits(\"2\") @retention(\"short\") @retainInputs(\"none\")\n\
+                @id(\"b\") @topK(\"5\") @digits(\"2\")\n\
                 permit (principal, action in Action::\"use\", resource);\n\
                 @id(\"c\") @labelOnly(\"true\")\n\
                 permit (principal == Principal::\"bob\", action, resource);";
@@ -348,7 +348,6 @@ fn the_strictest_obligations_of_those_that_permit_hold() {
         (Some(3), Some(2), false)
     );
     assert_eq!(obligations.outputs.as_ref().map(BTreeSet::len), Some(2));
-    assert_eq!(obligations.retain_inputs, Some(BTreeSet::new()));
     let ruling = policies.decide(&ask("bob", PolicyAction::Infer, version(&name)));
     assert!(ruling.obligations.label_only && ruling.obligations.outputs.is_none());
 }

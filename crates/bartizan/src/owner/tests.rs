@@ -319,9 +319,8 @@ fn every_verb_works_with_the_server_up_and_down() {
             expected.extend(loads.then_some(ActKind::ModelScanned));
             expected.extend(act);
             assert_eq!(setup.acts(), expected, "{name} {server:?}");
-let changes = ["key-", "model-", "access-", "revoke"]
-                .iter()
-                .any(|plane| name.starts_with(plane));
+            let changes =
+                ["key-", "model-", "access-", "revoke"].iter().any(|plane| name.starts_with(plane));
             let changes = changes && !name.ends_with("-list");
             let goes_live = server == Server::Up && changes;
             let now = setup.published.load(Ordering::Relaxed);

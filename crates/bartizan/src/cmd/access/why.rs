@@ -144,9 +144,6 @@ fn tell(
     if !ruling.obligations.is_free() {
         writeln!(out, "  obliges: {}", obliges(&ruling.obligations))?;
     }
-    if 1 < ruling.people {
-        writeln!(out, "  needs {} people", ruling.people)?;
-    }
     for key in keys {
         let covers = if key.covers { "covers" } else { "does not cover" };
         writeln!(out, "  key {} {covers} it: {}", key.id, key.actions.join(", "))?;
@@ -165,7 +162,6 @@ fn as_json(ruling: &Ruling) -> serde_json::Value {
         "allowed": ruling.is_allowed,
         "policies": ids,
         "obligations": ruling.obligations,
-        "people": ruling.people,
         "faults": ruling.faults,
     })
 }
