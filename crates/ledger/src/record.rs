@@ -327,26 +327,6 @@ act_kinds! {
     EvidenceOpened 13 "evidence-opened",
     /// Keys of an environment were listed.
     KeysListed 14 "keys-listed",
-    /// A witness says that the log was rolled back or forked: `reason` says which and who.
-    WitnessAlarmed 70 "witness-alarmed",
-    /// Checkpoints cannot be time-stamped from now on: `reason` says why.
-    StampFailed 71 "stamp-failed",
-    /// An issuer of tokens publishes other keys than before.
-    IssuerKeysChanged 50 "issuer-keys-changed",
-    /// A credential or a principal was revoked on all replicas.
-    AccessRevoked 51 "access-revoked",
-    /// Something that takes two people was asked for.
-    ApprovalRequested 52 "approval-requested",
-    /// Somebody else agreed to it.
-    ApprovalGiven 53 "approval-given",
-    /// Somebody refused it, or took it back.
-    ApprovalRefused 54 "approval-refused",
-    /// Nobody agreed in time.
-    ApprovalExpired 55 "approval-expired",
-    /// What takes two people may be done by one, for a while and for a reason.
-    GlassBroken 56 "glass-broken",
-    /// Somebody else looked at what was done meanwhile.
-    GlassReviewed 57 "glass-reviewed",
     /// A gate's command was run: `resource` says on what, `reason` what was concluded, `count`
     /// and `bytes` how much was judged, `snapshot` is the digest of the report.
     GateRun 15 "gate-run",
@@ -380,11 +360,31 @@ act_kinds! {
     Pruned 40 "pruned",
     /// The store's formats were brought up to this release's.
     StoreUpgraded 41 "store-upgraded",
+    /// An issuer of tokens publishes other keys than before.
+    IssuerKeysChanged 50 "issuer-keys-changed",
+    /// A credential or a principal was revoked on all replicas.
+    AccessRevoked 51 "access-revoked",
+    /// Something that takes two people was asked for.
+    ApprovalRequested 52 "approval-requested",
+    /// Somebody else agreed to it.
+    ApprovalGiven 53 "approval-given",
+    /// Somebody refused it, or took it back.
+    ApprovalRefused 54 "approval-refused",
+    /// Nobody agreed in time.
+    ApprovalExpired 55 "approval-expired",
+    /// What takes two people may be done by one, for a while and for a reason.
+    GlassBroken 56 "glass-broken",
+    /// Somebody else looked at what was done meanwhile.
+    GlassReviewed 57 "glass-reviewed",
     /// A new epoch of the log began after a loss: `resource` names the epoch before, `reason`
     /// cites its last known checkpoint, `count` says how many records are lost.
     EpochBegun 60 "epoch-begun",
     /// The system's clock went back by more than it may; readiness went off.
     ClockStepped 61 "clock-stepped",
+    /// A witness says that the log was rolled back or forked: `reason` says which and who.
+    WitnessAlarmed 70 "witness-alarmed",
+    /// Checkpoints cannot be time-stamped from now on: `reason` says why.
+    StampFailed 71 "stamp-failed",
 }
 
 /// How an act ended.

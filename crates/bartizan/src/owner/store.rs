@@ -261,27 +261,31 @@ impl Act {
             Self::GateRun(run) => of_run(run),
             Self::WitnessAlarmed { reason } => of_reason(ActKind::WitnessAlarmed, reason),
             Self::StampFailed { reason } => of_reason(ActKind::StampFailed, reason),
-            Self::PolicyChanged { before, policy, n_policies } => {
-                let mut act = RecordedAct::new(ActKind::PolicyChanged);
-                act.reason = before.as_ref().map(|before| format!("before: {before}").into());
-                act.digests.policy = Some(*policy);
-                act.count = Some(*n_policies);
-                act
-            }
-            Self::AccessRefused { operation, about, reason, policy } => {
-                let mut act = RecordedAct::new(ActKind::AccessRefused);
-                act.outcome = RecordedOutcome::Refused;
-                act.resource = Some(format!("{operation}: {about}").into());
-                act.reason = Some((*reason).into());
-                act.digests.policy = Some(*policy);
-                act
-            }
+            Self::PolicyChanged { .. } | Self::AccessRefused { .. } => self.of_access(),
             Self::EvidenceOpened { decision } => {
                 let mut act = RecordedAct::new(ActKind::EvidenceOpened);
                 act.resource = Some(decision.to_string().into());
                 act
             }
         }
+    }
+
+    /// What is about policies.
+    fn of_access(&self) -> RecordedAct<'static> {
+        let mut act = RecordedAct::new(ActKind::PolicyChanged);
+        if let Self::PolicyChanged { before, policy, n_policies } = self {
+            act.reason = before.as_ref().map(|before| format!("before: {before}").into());
+            act.digests.policy = Some(*policy);
+            act.count = Some(*n_policies);
+        }
+        if let Self::AccessRefused { operation, about, reason, policy } = self {
+            act.kind = ActKind::AccessRefused;
+            act.outcome = RecordedOutcome::Refused;
+            act.resource = Some(format!("{operation}: {about}").into());
+            act.reason = Some((*reason).into());
+            act.digests.policy = Some(*policy);
+        }
+        act
     }
 }
 
