@@ -127,7 +127,11 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
             let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
             let reopened = reopen(&environment, &world()).map_err(|error| match error {
                 error @ ReopenError::NothingLost => Failure::no(error),
-                error => Failure::unknown(error),
+                error @ (ReopenError::Store(_)
+                | ReopenError::Log(_)
+                | ReopenError::Publisher(_)
+                | ReopenError::Record(_)
+                | ReopenError::TooLarge(_)) => Failure::unknown(error),
             })?;
             let Reopened { epoch, n_left, n_lost, receipt } = reopened;
             eprintln!("Epoch {epoch} goes on behind {n_left} records; {n_lost} are lost.");

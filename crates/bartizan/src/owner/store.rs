@@ -8,8 +8,8 @@ use bartizan_access::{AdminPermit, KeyId, KeyRing, LocalPeer, permit_local};
 use bartizan_core::entropy::random;
 use bartizan_core::{Clock, DecisionId, Digest, Disk, DiskKind, Entropy, EnvName, Principal};
 use bartizan_ledger::{
-    Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass, EntryTooLarge,
-    FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
+    ANCHOR_NAME, Act as RecordedAct, ActKind, AppendError, Appender, Body, Entry, EntryClass,
+    EntryTooLarge, FileDisk, FindingList, LockError, Log, LogConfig, MemDisk, ModelRef,
     Outcome as RecordedOutcome, Publication, PublishError, Publisher, PublisherConfig, Receipt,
     Record, RecordedFinding, Recovery, RunningLog, RunningPublisher, Sealer, SealingKeys,
     SealingKeysError, StoreLock,
@@ -577,6 +577,11 @@ pub(super) fn publisher(
         None => None,
         Some(folder) => {
             let disk = FileDisk::create(&folder).map_err(failed("open", &folder))?;
+            let has_published = environment.store_dir().join("tlog").join("checkpoint").is_file();
+            if has_published && !folder.join(ANCHOR_NAME).is_file() {
+                // New here, or its volume is not there: an older state would not be noticed.
+                warn!(folder = %folder.display(), "ledger.anchor.empty");
+            }
             Some(Arc::new(disk))
         }
     };
