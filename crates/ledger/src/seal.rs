@@ -71,7 +71,7 @@ pub enum SealError {
     },
     /// Nobody new can be sealed for.
     #[error(
-        "there are keys of {SUBJECT_KEYS_MAX} subjects and months, the most there can be: let `bartizan ledger prune` end what is too old"
+        "there are keys of {SUBJECT_KEYS_MAX} subjects and months, the most there can be: erase subjects, or begin a new environment"
     )]
     Full,
     /// Larger than a frame can hold.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bartizan_core::{Disk, Entropy, Pseudonym};
 use bartizan_ledger::{
-    Act as RecordedAct, ActKind, Adopted, Body, Erasures, FileDisk, FileKeys, Reader, Record,
-    Scope, adopt_keys, verify,
+    Act as RecordedAct, ActKind, Adopted, Body, Erasures, FileDisk, FileKeys, Log, LogConfig,
+    Reader, Record, Scope, adopt_keys, verify,
 };
 use bartizan_outbound::OsEntropy;
 
@@ -22,7 +22,7 @@ use crate::environment::Environment;
 use crate::files::{self, failed};
 use crate::kek;
 use crate::owner::Owner;
-use crate::owner::store::Act;
+use crate::owner::store::{Act, log_config};
 
 /// Arguments of `bartizan restore`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args, _place: &Place, out: &mut dyn io::Write) -> Outco
     }
     make(args, &store, &keys)?;
     let adopted = adopt(args, &|name| erased.has(name))?;
+    begin_epoch(&args.to)?;
     let receipt = record(&args.to, &store, adopted)?;
     writeln!(out, "{receipt}")?;
     eprintln!(
@@ -142,6 +143,17 @@ fn adopt(args: &Args, is_erased: &dyn Fn(Pseudonym) -> bool) -> Result<Adopted, 
     let from = open_disk(&args.keys_from.join("keys"))?;
     let to = open_disk(&environment.keys_dir())?;
     adopt_keys((&from, &old), (&to, &*new), &*entropy, is_erased).map_err(Failure::no)
+}
+
+/// Another life of the log: what it lost behind the backup keeps its numbers in the old one.
+fn begin_epoch(root: &Path) -> Result<(), Failure> {
+    let environment = Environment::open(root).map_err(Failure::unknown)?;
+    let disk = open_disk(&environment.store_dir())?;
+    let _lock = disk.lock().map_err(Failure::unknown)?;
+    let config = LogConfig { begin_epoch: true, ..log_config(&environment) };
+    let clock = (world().clock_not_before)(0);
+    Log::open(Arc::new(disk), &config, clock).map_err(Failure::unknown)?;
+    Ok(())
 }
 
 fn record(root: &Path, manifest: &Manifest, adopted: Adopted) -> Result<String, Failure> {

@@ -28,7 +28,7 @@ const BACKUPS: &str = "backups of the key store made before now are wrapped unde
     key-encryption key that is gone: make a new one (`bartizan backup`)";
 /// What an erasure cannot reach in a store that began in release 0.1.
 const MIGRATED: &str = "what release 0.1 sealed lies under keys of days, not of persons, and is \
-    not erased by this: such records end with their day (`bartizan ledger prune`)";
+    not erased by this";
 
 impl Owner {
     /// X1 and X2.

@@ -529,7 +529,7 @@ impl Store {
 }
 
 /// How the log of `environment` is kept.
-pub(super) fn log_config(environment: &Environment) -> LogConfig {
+pub(crate) fn log_config(environment: &Environment) -> LogConfig {
     let ledger = &environment.config().ledger;
     LogConfig {
         segment_bytes: ledger.segment_bytes,

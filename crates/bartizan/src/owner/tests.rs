@@ -780,6 +780,11 @@ fn a_backup_of_a_serving_store_is_restored_without_what_was_erased_since() {
     // The log is of after the erasure, the keys of before it: the log says what must not come back.
     assert_eq!(restore("second", "restored").unwrap(), Answer::Yes);
     assert_eq!(sealed("restored"), (2, 2, 0));
+    let disk: Arc<dyn bartizan_core::Disk> =
+        Arc::new(FileDisk::open(dir.join("restored/store")).unwrap());
+    let config = store::log_config(&Environment::open(&dir.join("restored")).unwrap());
+    let opened = bartizan_ledger::Log::open(disk, &config, Arc::new(FixedClock)).unwrap();
+    assert_eq!(opened.1.epoch, 2, "a restored log begins another life");
     // Both of before it: nothing says that anybody was erased, as it was then.
     assert_eq!(restore("first", "older").unwrap(), Answer::Yes);
     assert_eq!(sealed("older"), (3, 0, 0));

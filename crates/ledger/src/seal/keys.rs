@@ -80,7 +80,7 @@ pub enum SealingKeysError {
     Wrap(#[from] WrapError),
     /// No slot is left.
     #[error(
-        "`{NAME}` has no slot left, it has at most {SLOTS_MAX}: let `bartizan ledger prune` end what is too old"
+        "`{NAME}` has no slot left, it has at most {SLOTS_MAX}: erase subjects, or begin a new environment"
     )]
     Full,
     /// Y6.
