@@ -281,6 +281,7 @@ fn http_limits(config: &Config) -> HttpLimits {
         streams_max: limits.streams_max,
         clock_must_be_synchronised: config.ledger.clock_synchronised,
         log_tls: config.log_reading.tls == Tls::On,
+        repository_control: config.inference.repository_control,
         drain_wait_max: millis(limits.drain_ms_max),
         implied_model: config.score.model().unwrap_or_default(),
     }

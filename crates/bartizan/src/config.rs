@@ -133,6 +133,9 @@ pub(crate) struct Inference {
     pub(crate) certificate: PathBuf,
     /// PEM file with the certificate's private key; readable by its owner only.
     pub(crate) key: PathBuf,
+    /// Whether a key with `admin` may load and unload models through this listener (the
+    /// repository API of the protocol), and only such as `model add` admitted.
+    pub(crate) repository_control: bool,
 }
 
 impl Default for Inference {
@@ -142,6 +145,7 @@ impl Default for Inference {
             tls: Tls::On,
             certificate: PathBuf::from("tls/server.pem"),
             key: PathBuf::from("tls/server.key"),
+            repository_control: false,
         }
     }
 }

@@ -258,6 +258,7 @@ impl Case {
         };
         self.n_rows = inputs.and_then(<[Tensor]>::first).map_or(0, |first| first.n_rows() as u64);
         self.durations.review_ns = self.since_last_ns();
+        self.count(refusal.is_none());
         let entry = self.entry(&rendered.body, refusal.as_ref(), inputs);
         let leaf_hash = entry.as_ref().map_or([0; 32], |entry| *entry.leaf_hash());
         let version = refusal.is_none().then(|| self.model_of().version());
@@ -268,6 +269,18 @@ impl Case {
             whom: Whom::Principal(self.credential.principal().pseudonym),
             listener: self.arrival.listener,
         }))
+    }
+
+    fn count(&self, is_answered: bool) {
+        let Some(model) = &self.model else { return };
+        let Durations { admit_ns, read_ns, guard_ns, predict_ns, review_ns } = self.durations;
+        let took_ns = admit_ns + read_ns + guard_ns + predict_ns + review_ns;
+        if is_answered {
+            let wall_ns = self.arrival.at.wall_ns;
+            model.counters().answered(self.n_rows, took_ns, predict_ns, wall_ns);
+        } else {
+            model.counters().refused(took_ns);
+        }
     }
 
     fn entry(

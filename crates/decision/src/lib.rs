@@ -93,6 +93,7 @@ mod case;
 mod fold;
 mod model;
 mod review;
+mod served;
 mod snapshot;
 mod steps;
 mod tally;
@@ -104,6 +105,7 @@ pub use fold::{
     FoldKey, Folded, Folder, SINGLE_REFUSALS_PER_S, TALLIES_PER_WINDOW_MAX, WINDOW_NS, Whom,
 };
 pub use model::{Model, ModelTerms};
+pub use served::Served;
 pub use snapshot::{Site, Snapshot};
 pub use steps::{
     Admitted, Ask, Cleared, Predicted, Reply, Spoken, Unrecorded, Withheld, admit, refuse,

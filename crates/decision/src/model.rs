@@ -9,6 +9,7 @@ use bartizan_guard::ContractGuard;
 use bartizan_wire::table::Plan;
 
 use crate::case::Case;
+use crate::served::{Counters, Served};
 use crate::steps::{Cleared, Predicted};
 
 /// One version of one model. Its predictor is private: the only way to it is
@@ -23,6 +24,7 @@ pub struct Model {
     table: Plan,
     in_flight: Arc<AtomicUsize>,
     in_flight_max: usize,
+    served: Counters,
 }
 
 /// What a model is called, and how many requests it may serve at once.
@@ -52,6 +54,7 @@ impl Model {
         let (guard, table) = (ContractGuard::new(&contract), Plan::new(&contract));
         let ModelTerms { name, version, digest, in_flight_max } = terms;
         let in_flight = Arc::new(AtomicUsize::new(0));
+        let served = Counters::default();
         Ok(Self {
             name,
             version,
@@ -62,6 +65,7 @@ impl Model {
             table,
             in_flight,
             in_flight_max,
+            served,
         })
     }
 
@@ -98,6 +102,15 @@ impl Model {
     /// How its answers come about.
     pub fn recipe(&self) -> &Recipe {
         self.predictor.recipe()
+    }
+
+    /// What it has done so far.
+    pub fn served(&self) -> Served {
+        self.served.read()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.served
     }
 
     /// Bytes of memory that it holds.

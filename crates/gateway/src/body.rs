@@ -53,7 +53,7 @@ async fn read_all(body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Refusa
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-fn too_large(bytes_max: usize) -> Refusal {
+pub(crate) fn too_large(bytes_max: usize) -> Refusal {
     let detail = format!("the body is larger than {bytes_max} bytes; send fewer rows at a time");
     Refusal::new(RefusalCode::TooLarge).because(detail)
 }

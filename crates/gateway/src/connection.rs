@@ -96,8 +96,11 @@ async fn serve<S>(
             let turn = activity.begin();
             let answer = dispatch::serve(lane.clone(), listener, (peer, shown.clone()), request);
             async move {
-                let answer = answer.await;
-                drop(turn);
+                // What is sent piece by piece is being answered until the last piece.
+                let mut answer = answer.await;
+                if let Ok(answer) = &mut answer {
+                    answer.body_mut().keep(turn);
+                }
                 answer
             }
         })

@@ -6,6 +6,9 @@
 //! - G2: every refusal is recorded or counted: by itself where a principal is known, folded
 //!   where none is.
 
+mod grpc;
+mod models;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -29,10 +32,11 @@ use crate::caller::{self, Caller, Peer, Shown};
 use crate::describe;
 use crate::lane::Lane;
 use crate::log_reading;
+use crate::messages;
 use crate::pipeline::{self, Conclusion, Question};
 use crate::protocol::{Outcome, Speech};
 use crate::reply;
-use crate::route::{self, Found, Handler, Listener, Needs, Params};
+use crate::route::{self, Found, Handler, Listener, Needs, Params, Rpc};
 use crate::said::{self, Said};
 use crate::shared::Live;
 
@@ -44,8 +48,8 @@ const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
 const DEPLOYMENT: &str = "azureml-model-deployment";
 
 /// One request being answered.
-struct Turn<'a> {
-    lane: &'a Lane,
+pub(crate) struct Turn<'a> {
+    lane: &'a Arc<Lane>,
     live: Arc<Live>,
     peer: Peer,
     shown: Option<Arc<Shown>>,
@@ -64,13 +68,14 @@ pub(crate) async fn serve(
     let found = route::find(listener, method.as_str(), uri.path());
     let (route, speech) = match found {
         Found::Route(route, _) => (route.path, route.speech),
-        Found::OtherMethod(_) | Found::Nothing => ("none", Speech::of(uri.path())),
+        Found::OtherMethod(_) | Found::Nothing => ("none", Speech::lost(uri.path(), &headers)),
     };
     let trace_context = said::trace_context(&headers);
+    let patience = if speech == Speech::OipGrpc { messages::patience(&headers) } else { None };
     let mut turn = Turn {
         live: lane.live.load_full(),
         at: lane.clock.now(),
-        said: Said { listener, zone: peer.zone(), route, speech, trace_context },
+        said: Said { listener, zone: peer.zone(), route, speech, trace_context, patience },
         lane: &lane,
         peer,
         shown,
@@ -103,7 +108,7 @@ impl Turn<'_> {
         }
         match found {
             Found::Route(route, _) if route.needs == Needs::Nothing => {
-                return self.constant(route.handler);
+                return self.constant(route.handler, body).await;
             }
             Found::Route(route, _) if route.needs == Needs::OpenedByOperator => {
                 if route.handler == Handler::ReadLog {
@@ -184,9 +189,13 @@ impl Turn<'_> {
             Handler::Swagger => {
                 self.swagger(uri.query().unwrap_or_default(), &headers, &credential)
             }
-            Handler::Live | Handler::Ready => return self.constant(handler),
             // Its routes need nothing and were answered before.
             Handler::ReadLog => Err(Refusal::new(RefusalCode::NotFound)),
+            Handler::Call(Rpc::StreamInfer) => self.stream(headers, body),
+            Handler::Call(rpc) => return self.call(rpc, &credential, headers, body).await,
+            Handler::Live | Handler::Ready | Handler::Check | Handler::Watch => {
+                return self.constant(handler, body).await;
+            }
         };
         match outcome {
             Ok(answer) => (answer, None),
@@ -200,21 +209,10 @@ impl Turn<'_> {
         [name, version]: Params<'_>,
         credential: &Credential,
     ) -> Result<Answered, Refusal> {
-        let not_found = || Refusal::new(RefusalCode::NotFound);
-        let model_name: ModelName = name.parse().map_err(|_| not_found())?;
-        let version = match version {
-            "" => Ok(None),
-            text => text.parse().map(Some),
-        };
-        // Access first, existence second, as for inference.
-        let model = version.ok().and_then(|version| self.live.snapshot.model(name, version));
-        let asked = (&model_name, model.map(|model| model.version()));
-        permit_describe(self.scene(), credential, Some(asked))
-            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
-        let model = model.ok_or_else(not_found)?;
+        let model = self.described(name, version, credential)?;
         let is_ready = self.lane.is_ready();
         let speech = self.said.speech;
-        Ok(describe::model(handler, speech, model, &self.live.snapshot, is_ready))
+        Ok(describe::model(handler, speech, &model, &self.live.snapshot, is_ready))
     }
 
     /// The names of the models that the credential may ask about.
@@ -328,7 +326,13 @@ impl Turn<'_> {
         }
     }
 
-    fn constant(&self, handler: Handler) -> (Answered, Option<RefusalCode>) {
+    async fn constant(&self, handler: Handler, body: Incoming) -> (Answered, Option<RefusalCode>) {
+        if self.said.speech == Speech::OipGrpc {
+            return match grpc::constant(self.lane, handler, body).await {
+                Ok(answer) => (answer, None),
+                Err(refusal) => (self.say(&refusal), Some(refusal.code)),
+            };
+        }
         let is_yes = handler == Handler::Live || self.lane.is_ready();
         (describe::health(handler, self.said.speech, is_yes), None)
     }
@@ -336,16 +340,22 @@ impl Turn<'_> {
     /// A refusal of nobody in particular: folded, at once, without a record of its own.
     fn refuse_stranger(
         &self,
-        mut refusal: Refusal,
+        refusal: Refusal,
         reason: &'static str,
     ) -> (Answered, Option<RefusalCode>) {
+        let refusal = self.note_stranger(refusal, reason);
+        (self.say(&refusal), Some(refusal.code))
+    }
+
+    /// Counts a refusal of nobody in particular, and gives it the id of its tally.
+    fn note_stranger(&self, mut refusal: Refusal, reason: &'static str) -> Refusal {
         let source = self.live.snapshot.pseudonym_of_source(&self.peer.source(), self.at);
         let listener = self.said.listener.as_str();
         let key = FoldKey { listener, code: refusal.code, reason, whom: Whom::Source(source) };
         let random = entropy::random(&*self.lane.entropy);
         let fresh = DecisionId::new(self.at.wall_ns, random);
         refusal.decision = Some(self.lane.folder().note(key, self.at, fresh));
-        (self.say(&refusal), Some(refusal.code))
+        refusal
     }
 
     async fn refuse_known(
@@ -353,9 +363,13 @@ impl Turn<'_> {
         credential: &Credential,
         refusal: Refusal,
     ) -> (Answered, Option<RefusalCode>) {
+        self.respond(self.conclude_refusal(credential, refusal).await)
+    }
+
+    async fn conclude_refusal(&self, credential: &Credential, refusal: Refusal) -> Conclusion {
         let arrival = pipeline::arrival(self.lane, self.at, &self.said);
         let withheld = refuse(self.live.snapshot.clone(), arrival, credential, refusal);
-        self.respond(pipeline::conclude(self.lane, withheld, self.at).await)
+        pipeline::conclude(self.lane, withheld, self.at).await
     }
 
     async fn infer(

@@ -16,6 +16,7 @@ mod describe;
 mod dispatch;
 mod lane;
 mod log_reading;
+mod messages;
 mod metrics;
 mod pipeline;
 mod protocol;

@@ -10,7 +10,8 @@ use bartizan_core::{DecisionId, Refusal, RefusalCode, Stamp};
 use bartizan_decision::{
     Admitted, Arrival, Ask, Chance, Received, Reply, Snapshot, Spoken, Whom, Withheld, admit,
 };
-use bartizan_wire::{Limits, coding};
+use bartizan_wire::Limits;
+use bartizan_wire::coding::{self, Coding};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
@@ -67,7 +68,49 @@ pub(crate) async fn infer(
     let withheld = match body::read(incoming, bytes_max, lane.limits.body_wait_max).await {
         Err(refusal) => admitted.refuse(refusal, None),
         Ok(received) => {
-            let letter = Letter { speech: said.speech, headers, received, bytes_max: own_max };
+            let speech = said.speech;
+            let letter = Letter { speech, headers, received, bytes_max: own_max, opened: None };
+            decide(admitted, letter).await
+        }
+    };
+    let concluded = conclude(lane, withheld, at).await;
+    assure(lane, level, concluded, at).await
+}
+
+/// A request whose body is here already: its model is named within.
+pub(crate) struct Whole {
+    /// As it came.
+    pub(crate) received: Bytes,
+    /// Without its coding.
+    pub(crate) opened: Bytes,
+    /// Its coding.
+    pub(crate) coding: Option<Coding>,
+}
+
+/// As [`infer`], of a request that is here already.
+pub(crate) async fn infer_whole(
+    lane: &Lane,
+    snapshot: Arc<Snapshot>,
+    credential: &Credential,
+    question: Question<'_>,
+    whole: Whole,
+) -> Conclusion {
+    let Question { at, ask, said, headers } = question;
+    let arrival = arrival(lane, at, said);
+    let admitted = match admit(snapshot, arrival, credential, ask) {
+        Ok(admitted) => admitted,
+        Err(withheld) => return conclude(lane, withheld, at).await,
+    };
+    let level = lane.ack_level(admitted.model().name().as_str());
+    let bytes_max = lane.limits.body_bytes_max;
+    let Whole { received, opened, coding } = whole;
+    let withheld = match admitted.body_bytes_max() {
+        Some(contract_max) if contract_max < opened.len() => {
+            admitted.refuse(body::too_large(contract_max), Some(received.into()))
+        }
+        Some(_) | None => {
+            let opened = Some((opened, coding));
+            let letter = Letter { speech: said.speech, headers, received, bytes_max, opened };
             decide(admitted, letter).await
         }
     };
@@ -108,7 +151,9 @@ async fn assure(lane: &Lane, level: AckLevel, concluded: Conclusion, at: Stamp) 
 
 /// What is known of a request once its head is read.
 pub(crate) fn arrival(shared: &Shared, at: Stamp, said: &Said) -> Arrival {
-    let wait_ns = u64::try_from(shared.limits.answer_wait_max.as_nanos()).unwrap_or(u64::MAX);
+    let own = shared.limits.answer_wait_max;
+    let wait = said.patience.map_or(own, |patience| patience.min(own));
+    let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
     Arrival {
         at,
         deadline_ns: at.mono_ns.saturating_add(wait_ns),
@@ -128,6 +173,8 @@ struct Letter {
     received: Bytes,
     /// Longest body, in bytes, coded or not.
     bytes_max: usize,
+    /// The body without its coding, where that was undone before.
+    opened: Option<(Bytes, Option<Coding>)>,
 }
 
 /// Runs the synchronous steps, where they take long on a thread of their own.
@@ -136,7 +183,7 @@ async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
     let model = admitted.model();
     let rows_max = (letter.received.len() as u64 / (2 * model.row_len_min())).max(1);
     let cost_ns = rows_max.saturating_mul(model.row_cost_ns());
-    let is_coded = letter.headers.contains_key(CONTENT_ENCODING);
+    let is_coded = letter.opened.is_none() && letter.headers.contains_key(CONTENT_ENCODING);
     if !is_coded && letter.received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX
     {
         return steps(admitted, letter);
@@ -150,10 +197,17 @@ async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
 }
 
 fn steps(admitted: Admitted, letter: Letter) -> Withheld {
-    let Letter { speech, headers, received, bytes_max } = letter;
+    let Letter { speech, headers, received, bytes_max, opened } = letter;
     let dialect = speech.dialect();
     let mut form = String::new();
-    let understood = opened(&headers, &received, bytes_max, &mut form).and_then(|body| {
+    let body = match opened {
+        Some((body, coding)) => {
+            form.push_str(coding.map_or("", Coding::as_str));
+            Ok(body)
+        }
+        None => open(&headers, &received, bytes_max, &mut form),
+    };
+    let understood = body.and_then(|body| {
         dialect.note_form(&headers, &mut form);
         let limits = Limits { body_bytes_max: bytes_max, ..Limits::default() };
         dialect.hear(Heard { headers: &headers, body: &body, model: admitted.model(), limits })
@@ -180,7 +234,7 @@ fn steps(admitted: Admitted, letter: Letter) -> Withheld {
 }
 
 /// The body without its content coding, which goes into `form`.
-fn opened(
+fn open(
     headers: &HeaderMap,
     received: &Bytes,
     bytes_max: usize,

@@ -6,6 +6,7 @@
 mod azure_ml;
 mod kserve_v1;
 mod mlflow;
+mod oip_grpc;
 mod oip_rest;
 
 use std::fmt;
@@ -18,13 +19,15 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::answer::Answered;
-use crate::reply;
+use crate::{messages, reply};
 
 /// The protocol that a route speaks: in which it is asked, answered and refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speech {
     /// The Open Inference Protocol, version 2, over REST.
     OipRest,
+    /// The same over gRPC.
+    OipGrpc,
     /// Azure ML's online endpoints.
     AzureMl,
     /// MLflow's scoring server.
@@ -34,6 +37,13 @@ pub enum Speech {
 }
 
 impl Speech {
+    /// In which a request is refused that leads to no route.
+    pub(crate) fn lost(path: &str, headers: &HeaderMap) -> Self {
+        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let is_grpc = kind.starts_with(messages::MEDIA_TYPE.as_bytes());
+        if is_grpc { Self::OipGrpc } else { Self::of(path) }
+    }
+
     /// What callers of `path` speak, also where it leads nowhere.
     pub const fn of(path: &str) -> Self {
         match path.as_bytes() {
@@ -53,6 +63,7 @@ impl Speech {
             Self::AzureMl => &azure_ml::AzureMl,
             Self::Mlflow => &mlflow::Mlflow,
             Self::KserveV1 => &kserve_v1::KserveV1,
+            Self::OipGrpc => &oip_grpc::OipGrpc,
         }
     }
 }

@@ -76,6 +76,30 @@ pub enum Handler {
     ReadLog,
     /// An operation of the owner of the store.
     Operate,
+    /// A call of gRPC whose message says what it asks.
+    Call(Rpc),
+    /// The standard health service of gRPC, once.
+    Check,
+    /// The same, and again whenever it changes.
+    Watch,
+}
+
+/// A call of gRPC that needs a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the protocol's own names say all")]
+pub enum Rpc {
+    Infer,
+    StreamInfer,
+    ServerMetadata,
+    ModelMetadata,
+    ModelReady,
+    ModelConfig,
+    ModelStatistics,
+    RepositoryIndex,
+    RepositoryModelLoad,
+    RepositoryModelUnload,
+    /// What there is by name and never will be: shared memory, trace and log settings.
+    Unimplemented,
 }
 
 /// One route.
@@ -105,6 +129,13 @@ const fn route(
     Route { listener, method, path, needs, handler, speech: Speech::of(path) }
 }
 
+const fn rpc(path: &'static str, needs: Needs, handler: Handler) -> Route {
+    let (listener, method, speech) = (Listener::Inference, "POST", Speech::OipGrpc);
+    Route { listener, method, path, needs, handler, speech }
+}
+
+const METRICS: Needs = Needs::Key(Action::Metrics);
+const ADMIN: Needs = Needs::Key(Action::Admin);
 const DESCRIBE: Needs = Needs::Key(Action::Describe);
 const INFER: Needs = Needs::Key(Action::Infer);
 
@@ -113,6 +144,7 @@ const INFER: Needs = Needs::Key(Action::Infer);
 pub const ROUTES: &[Route] = &[
     route(Listener::Inference, "POST", "/v2/models/{model}/infer", INFER, Handler::Infer),
     route(Listener::Inference, "POST", "/v2/models/{model}/versions/{version}/infer", INFER, Handler::Infer),
+    rpc("/inference.GRPCInferenceService/ModelInfer", INFER, Handler::Call(Rpc::Infer)),
     route(Listener::Inference, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
     route(Listener::Inference, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
     route(Listener::Inference, "GET", "/v2", DESCRIBE, Handler::ServerMetadata),
@@ -131,6 +163,27 @@ pub const ROUTES: &[Route] = &[
     route(Listener::Inference, "GET", "/v1/models", DESCRIBE, Handler::ModelList),
     route(Listener::Inference, "GET", "/v1/models/{model}", DESCRIBE, Handler::ModelReady),
     route(Listener::Inference, "GET", "/openapi.json", DESCRIBE, Handler::OpenApi),
+    rpc("/inference.GRPCInferenceService/ModelStreamInfer", INFER, Handler::Call(Rpc::StreamInfer)),
+    rpc("/inference.GRPCInferenceService/ServerLive", Needs::Nothing, Handler::Live),
+    rpc("/inference.GRPCInferenceService/ServerReady", Needs::Nothing, Handler::Ready),
+    rpc("/inference.GRPCInferenceService/ServerMetadata", DESCRIBE, Handler::Call(Rpc::ServerMetadata)),
+    rpc("/inference.GRPCInferenceService/ModelMetadata", DESCRIBE, Handler::Call(Rpc::ModelMetadata)),
+    rpc("/inference.GRPCInferenceService/ModelReady", DESCRIBE, Handler::Call(Rpc::ModelReady)),
+    rpc("/inference.GRPCInferenceService/ModelConfig", DESCRIBE, Handler::Call(Rpc::ModelConfig)),
+    rpc("/inference.GRPCInferenceService/ModelStatistics", METRICS, Handler::Call(Rpc::ModelStatistics)),
+    rpc("/inference.GRPCInferenceService/RepositoryIndex", DESCRIBE, Handler::Call(Rpc::RepositoryIndex)),
+    rpc("/inference.GRPCInferenceService/RepositoryModelLoad", ADMIN, Handler::Call(Rpc::RepositoryModelLoad)),
+    rpc("/inference.GRPCInferenceService/RepositoryModelUnload", ADMIN, Handler::Call(Rpc::RepositoryModelUnload)),
+    rpc("/inference.GRPCInferenceService/SystemSharedMemoryStatus", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/SystemSharedMemoryRegister", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/SystemSharedMemoryUnregister", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/CudaSharedMemoryStatus", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/CudaSharedMemoryRegister", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/CudaSharedMemoryUnregister", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/TraceSetting", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/inference.GRPCInferenceService/LogSettings", DESCRIBE, Handler::Call(Rpc::Unimplemented)),
+    rpc("/grpc.health.v1.Health/Check", Needs::Nothing, Handler::Check),
+    rpc("/grpc.health.v1.Health/Watch", Needs::Nothing, Handler::Watch),
     route(Listener::Admin, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
     route(Listener::Admin, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
     route(Listener::Admin, "GET", "/metrics", Needs::Key(Action::Metrics), Handler::Metrics),
@@ -247,8 +300,11 @@ mod tests {
     fn only_constants_are_given_to_strangers() {
         for route in ROUTES {
             let open = matches!(route.needs, Needs::Nothing | Needs::OpenedByOperator);
-            let constant = matches!(route.handler, Handler::Live | Handler::Ready);
             let operations = matches!(route.listener, Listener::Operations | Listener::Log);
+            let constant = matches!(
+                route.handler,
+                Handler::Live | Handler::Ready | Handler::Check | Handler::Watch
+            );
             assert!(!open || constant || operations, "{} {}", route.method, route.path);
             let same_user = route.needs == Needs::SameUser;
             assert_eq!(same_user, route.listener == Listener::Socket, "{}", route.path);

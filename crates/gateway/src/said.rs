@@ -1,5 +1,7 @@
 //! What the head of a request says beside its route.
 
+use std::time::Duration;
+
 use bartizan_access::Zone;
 use bartizan_core::digest::unhex;
 use bartizan_core::{Refusal, RefusalCode, limits};
@@ -12,13 +14,15 @@ use crate::protocol::Speech;
 use crate::route::Listener;
 
 /// Where a request came in, and whose trace it belongs to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Said {
     pub(crate) listener: Listener,
     pub(crate) zone: Zone,
     pub(crate) route: &'static str,
     pub(crate) speech: Speech,
     pub(crate) trace_context: Option<TraceContext>,
+    /// How long the caller is ready to wait.
+    pub(crate) patience: Option<Duration>,
 }
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -49,6 +49,8 @@ pub struct HttpLimits {
     pub clock_must_be_synchronised: bool,
     /// Whether the listener of the log speaks TLS.
     pub log_tls: bool,
+    /// Whether models may be loaded and unloaded through the inference listener.
+    pub repository_control: bool,
     /// Longest wait for open requests when the server stops.
     pub drain_wait_max: Duration,
     /// The model that is meant where a protocol's path names none; the only one where absent.
@@ -70,6 +72,7 @@ impl Default for HttpLimits {
             streams_max: 128,
             clock_must_be_synchronised: false,
             log_tls: true,
+            repository_control: false,
             drain_wait_max: Duration::from_secs(20),
             implied_model: None,
         }

@@ -179,12 +179,17 @@ impl Shared {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the server is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
     /// Whether a decision would be answered now.
     pub(crate) fn is_ready(&self) -> bool {
         let now_ns = self.clock.now().mono_ns;
         let is_stale = self.freshness.as_ref().is_some_and(|seen| seen.is_stale(now_ns));
         let must_be_synchronised = self.limits.clock_must_be_synchronised;
-        !self.is_draining.load(Ordering::Relaxed)
+        !self.is_draining()
             && self.appender.is_writable()
             && !is_stale
             && self.clock.now().trouble(must_be_synchronised).is_none()

@@ -27,6 +27,7 @@
 pub mod azure_ml;
 pub mod coding;
 mod error;
+pub mod grpc;
 mod json;
 pub mod kserve_v1;
 pub mod mlflow;

@@ -17,7 +17,7 @@
 //! 2 of a body in numbers, about 14 for 1 in `BYTES` tensors of tiny texts.
 
 mod binary;
-mod data;
+pub(crate) mod data;
 mod metadata;
 mod openapi;
 mod parse;

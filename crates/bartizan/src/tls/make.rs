@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType,
 };
 use zeroize::Zeroizing;
 
@@ -105,12 +105,10 @@ fn material(now_s: u64, lifetime_s: u64) -> Result<Material, rcgen::Error> {
     let mut ca = params(Vec::new(), "Bartizan CA of this machine", now_s, lifetime_s)?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Names only: BoringSSL, and with it every client of gRPC in C++ and Python, refuses a chain
+    // whose authority constrains addresses. The authority's key is not kept in any case.
     ca.name_constraints = Some(NameConstraints {
-        permitted_subtrees: vec![
-            GeneralSubtree::DnsName("localhost".into()),
-            GeneralSubtree::IpAddress(CidrSubnet::V4([127, 0, 0, 1], [255; 4])),
-            GeneralSubtree::IpAddress(CidrSubnet::V6(Ipv6Addr::LOCALHOST.octets(), [255; 16])),
-        ],
+        permitted_subtrees: vec![GeneralSubtree::DnsName("localhost".into())],
         excluded_subtrees: Vec::new(),
     });
     let ca_certificate = ca.self_signed(&ca_key)?;

@@ -194,7 +194,7 @@ pub(super) fn dim(reader: &mut Reader<'_>) -> Parsed<u64> {
 }
 
 /// Takes the elements of a tensor of `shape` from what is left of the request's allowance.
-pub(super) fn count(shape: &[u64], n_left: &mut usize) -> Parsed<usize> {
+pub(crate) fn count(shape: &[u64], n_left: &mut usize) -> Parsed<usize> {
     let n_values = bartizan_core::tensor::element_count(shape)
         .map_err(|error| Fault::new(RefusalCode::TooLarge, error.to_string()).within("shape"))?;
     match n_left.checked_sub(n_values) {

@@ -79,7 +79,11 @@ fn parse(body: &[u8], json_bytes: Option<usize>, limits: &Limits) -> Parsed<Infe
         };
         read.map_err(|fault| fault.within(known(key)))
     })?;
-    reader.finish()?;
+    let is_raw = |inputs: &Vec<Input>| inputs.iter().any(|one| matches!(one, Input::Raw(_)));
+    if raw.is_some() || !inputs.as_ref().is_some_and(is_raw) {
+        // Else what follows is raw tensors, and what is missing is the header that says so.
+        reader.finish()?;
+    }
     let Some(inputs) = inputs.filter(|inputs: &Vec<Input>| !inputs.is_empty()) else {
         let what = "there are no tensors; give at least one, with name, shape, datatype and data";
         return Err(Fault::new(RefusalCode::Malformed, what).within("inputs"));

@@ -1,0 +1,99 @@
+//! What is asked about models beside their answers: metadata, statistics, the index, loading.
+
+use std::sync::Arc;
+
+use bartizan_access::{Credential, permit_admin, permit_describe};
+use bartizan_core::{ModelName, Refusal, RefusalCode};
+use bartizan_decision::Model;
+use bartizan_wire::grpc::pb;
+use bartizan_wire::oip::ModelState;
+
+use super::Turn;
+use crate::describe::{self, Control};
+
+fn not_found() -> Refusal {
+    Refusal::new(RefusalCode::NotFound)
+}
+
+impl Turn<'_> {
+    /// The model of this name and version (the newest where that is empty), for a credential that
+    /// may know of it.
+    pub(super) fn described(
+        &self,
+        name: &str,
+        version: &str,
+        credential: &Credential,
+    ) -> Result<Arc<Model>, Refusal> {
+        let model_name: ModelName = name.parse().map_err(|_| not_found())?;
+        permit_describe(credential, Some(&model_name))
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        self.model_of(name, version)
+    }
+
+    fn model_of(&self, name: &str, version: &str) -> Result<Arc<Model>, Refusal> {
+        let version = match version {
+            "" => None,
+            text => Some(text.parse().map_err(|_| not_found())?),
+        };
+        self.live.snapshot.model(name, version).cloned().ok_or_else(not_found)
+    }
+
+    /// Statistics of one model, of all versions of it, or of all models, as the arguments are
+    /// empty or not. What a credential needs for them is the caller's to ask.
+    pub(super) fn statistics(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Result<Vec<pb::ModelStatistics>, Refusal> {
+        if !version.is_empty() {
+            return Ok(vec![describe::statistics(&*self.model_of(name, version)?)]);
+        }
+        if !name.is_empty() {
+            self.model_of(name, "")?;
+        }
+        let models = self.live.snapshot.models();
+        let wanted = models.filter(|model| name.is_empty() || model.name().as_str() == name);
+        Ok(wanted.map(|model| describe::statistics(model)).collect())
+    }
+
+    /// The models that a credential may know of.
+    pub(super) fn index(&self, credential: &Credential, ready_only: bool) -> Vec<ModelState<'_>> {
+        let is_ready = self.lane.is_ready();
+        let models = self.live.snapshot.models().filter(|model| {
+            (is_ready || !ready_only) && permit_describe(credential, Some(model.name())).is_ok()
+        });
+        models
+            .map(|model| ModelState {
+                name: model.name(),
+                version: model.version(),
+                state: if is_ready { "READY" } else { "UNAVAILABLE" },
+                reason: if is_ready { "" } else { "the server is not ready" },
+            })
+            .collect()
+    }
+
+    /// Loads or unloads a model that was admitted before, where the operator has allowed that on
+    /// this listener.
+    pub(super) async fn control(
+        &self,
+        credential: &Credential,
+        name: &str,
+        control: Control,
+    ) -> Result<(), Refusal> {
+        let permit = permit_admin(credential).map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        if !self.lane.limits.repository_control {
+            let detail = "loading and unloading is off on this listener; the operator sets \
+                          `inference.repository_control`, or uses the admin API";
+            return Err(Refusal::new(RefusalCode::Forbidden).because(detail));
+        }
+        let name: ModelName = name.parse().map_err(|_| not_found())?;
+        let body = format!("{{\"name\":\"{name}\"}}").into_bytes();
+        let (admin, principal) = (self.lane.admin.clone(), permit.principal().clone());
+        let work = move || admin.perform(&principal, control.operation(), &body);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) if done.status == 200 => Ok(()),
+            Ok(done) => Err(describe::not_controlled(&done)),
+            Err(_) => Err(Refusal::new(RefusalCode::Internal)),
+        }
+    }
+}
