@@ -18,7 +18,7 @@ use bartizan_core::{
 use bartizan_ledger::{
     FileKeys, Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal,
 };
-use bartizan_wire::{Limits, oip};
+use bartizan_wire::{Limits, grpc, oip};
 
 /// A target: its name, which is its folder in the corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -31,6 +31,8 @@ pub const TARGETS: &[Target] = &[
     ("jwks", jwks),
     ("key_text", key_text),
     ("oip", oip_body),
+    ("oip_binary", oip_binary),
+    ("oip_grpc", oip_grpc),
     ("onnx", onnx),
     ("plan", plan),
     ("receipt", receipt),
@@ -155,6 +157,37 @@ fn oip_body(bytes: &[u8]) {
             }
         }
         Err(error) => assert!(!error.message.is_empty(), "an error without a reason"),
+    }
+}
+
+/// A body with raw tensors behind its JSON: the length of the JSON comes first, as two bytes.
+fn oip_binary(bytes: &[u8]) {
+    let Some((length, body)) = bytes.split_first_chunk() else { return };
+    let json_bytes = usize::from(u16::from_le_bytes(*length));
+    let limits = Limits { elements_max: 1 << 16, ..Limits::default() };
+    if let Ok(request) = oip::parse_infer_binary(body, json_bytes, &limits) {
+        tensors_hold(&request.inputs);
+    }
+}
+
+/// A `ModelInferRequest`: what we take, generated code takes too, with the same names.
+fn oip_grpc(bytes: &[u8]) {
+    let target = grpc::target(bytes);
+    let limits = Limits { elements_max: 1 << 16, ..Limits::default() };
+    if let Ok(read) = grpc::parse_infer(bytes, &limits) {
+        assert!(target.is_ok(), "a request without a model that can be read");
+        tensors_hold(&read.request.inputs);
+        // Of a parameter that says nothing to us we do not look at the value.
+        let theirs = <grpc::pb::ModelInferRequest as prost::Message>::decode(bytes);
+        let Ok(theirs) = theirs else { return };
+        assert_eq!(theirs.inputs.len(), read.request.inputs.len(), "an input is missing");
+    }
+}
+
+fn tensors_hold(inputs: &[Tensor]) {
+    for tensor in inputs {
+        let n_claimed: u64 = tensor.shape().iter().product();
+        assert_eq!(n_claimed, tensor.values().len() as u64, "shape and values differ");
     }
 }
 

@@ -19,7 +19,7 @@ import tritonclient.grpc.service_pb2 as pb
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from house import is_refusal
+from house import House, is_refusal
 
 MODEL = "cancer-logistic"
 NAMES = ["label", "probabilities"]
@@ -179,6 +179,32 @@ def test_a_refusal_has_a_status_and_the_ids_of_its_record(rpc, metadata, heldout
     with pytest.raises(InferenceServerException) as refused:
         rpc.load_model(MODEL, headers=metadata)
     assert refused.value.status() == "StatusCode.PERMISSION_DENIED"
+
+
+def test_a_model_is_unloaded_and_loaded_where_the_operator_allows_it(tmp_path, heldout):
+    rows = heldout(MODEL)[:1]
+    with House(tmp_path / "env", inference={"repository_control": True}) as house:
+        admin = house.issue("keeper", "--action", "admin")
+        headers = {"authorization": f"Bearer {admin}"}
+        user = {"authorization": f"Bearer {house.key}"}
+        client = tritonclient.grpc.InferenceServerClient(
+            f"localhost:{house.port}", ssl=True, root_certificates=house.authority
+        )
+        client.unload_model(MODEL, headers=headers)
+        with pytest.raises(InferenceServerException) as refused:
+            client.infer(MODEL, inputs_of(tritonclient.grpc, rows), headers=user)
+        assert refused.value.status() == "StatusCode.NOT_FOUND"
+        client.load_model(MODEL, headers=headers)
+        assert client.infer(MODEL, inputs_of(tritonclient.grpc, rows), headers=user) is not None
+        # Nothing that `model add` did not admit, and no file beside it.
+        for name, extra in [("never-added", {}), (MODEL, {"files": {"file:1/x": b"x"}})]:
+            with pytest.raises(InferenceServerException):
+                client.load_model(name, headers=headers, config="{}" if extra else None, **extra)
+        for call in (client.load_model, client.unload_model):
+            with pytest.raises(InferenceServerException) as refused:
+                call(MODEL, headers=user)
+            assert refused.value.status() == "StatusCode.PERMISSION_DENIED"
+        client.close()
 
 
 class Bare:

@@ -37,6 +37,7 @@ const AREAS: &[Area] = &[
     Area { step: "witnesses, stamps, readers", folder: "outside", deep: false },
     Area { step: "deploy beside its peers", folder: "deploy", deep: true },
     Area { step: "engine beside its peers", folder: "engine", deep: true },
+    Area { step: "KServe's own clients", folder: "kserve", deep: false },
     Area { step: "vet on its cases", folder: "vet", deep: false },
     Area { step: "the model gate from outside", folder: "scan", deep: false },
 ];

@@ -1,6 +1,6 @@
 //! Answers that describe: health, metadata, metrics, the API itself.
 
-use bartizan_core::{Datatype, Refusal, RefusalCode};
+use bartizan_core::{Datatype, ModelName, Refusal, RefusalCode};
 use bartizan_decision::{Model, Snapshot};
 use bartizan_wire::grpc::pb;
 use bartizan_wire::kserve_v1;
@@ -173,6 +173,21 @@ pub(crate) fn unimplemented() -> Refusal {
     let detail = "shared memory, trace and log settings are not offered; send and take tensors in \
                   the request";
     Refusal::new(RefusalCode::Unsupported).because(detail)
+}
+
+/// Versions of model `name` in the owner's list of models: what `model add` admitted.
+///
+/// # Errors
+/// A refusal where there are none, or no list.
+pub(crate) fn versions_listed(list: &AdminReply, name: &ModelName) -> Result<Vec<u64>, Refusal> {
+    if list.status != 200 {
+        return Err(not_controlled(list));
+    }
+    let said: serde_json::Value = serde_json::from_slice(&list.body).unwrap_or_default();
+    let rows = said["models"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let own = rows.iter().filter(|row| row["name"].as_str() == Some(name.as_str()));
+    let versions: Vec<u64> = own.filter_map(|row| row["version"].as_u64()).collect();
+    if versions.is_empty() { Err(Refusal::new(RefusalCode::NotFound)) } else { Ok(versions) }
 }
 
 /// Why the owner of the store did not load or unload.

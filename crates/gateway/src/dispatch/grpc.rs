@@ -1,8 +1,7 @@
 //! Calls of gRPC: the same requests as over REST, the model's name in the message.
 //!
-//! Invariants
-//! - P1: each message of a stream is authenticated, admitted, judged and recorded by itself, one
-//!   after the other.
+//! Each message of a stream is authenticated, admitted, judged and recorded by itself, one after
+//! the other.
 
 mod constants;
 mod descriptions;
@@ -209,7 +208,7 @@ impl Stream {
         }
     }
 
-    /// Decides on one message as if it were a request of its own (P1).
+    /// Decides on one message as if it were a request of its own.
     ///
     /// # Errors
     /// A refusal that ends the stream: the credential is none any more.

@@ -87,13 +87,21 @@ impl Turn<'_> {
             return Err(Refusal::new(RefusalCode::Forbidden).because(detail));
         }
         let name: ModelName = name.parse().map_err(|_| not_found())?;
-        let body = format!("{{\"name\":\"{name}\"}}").into_bytes();
         let (admin, principal) = (self.lane.admin.clone(), permit.principal().clone());
-        let work = move || admin.perform(&principal, control.operation(), &body);
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) if done.status == 200 => Ok(()),
-            Ok(done) => Err(describe::not_controlled(&done)),
-            Err(_) => Err(Refusal::new(RefusalCode::Internal)),
-        }
+        // The protocol names no version: all that the repository holds of the model are meant.
+        let work = move || {
+            let list = admin.perform(&principal, "model-list", b"{}");
+            let versions = describe::versions_listed(&list, &name)?;
+            for version in versions {
+                let body = format!("{{\"name\":\"{name}\",\"version\":{version}}}");
+                let done = admin.perform(&principal, control.operation(), body.as_bytes());
+                if done.status != 200 {
+                    return Err(describe::not_controlled(&done));
+                }
+            }
+            Ok(())
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|_| Err(Refusal::new(RefusalCode::Internal)))
     }
 }

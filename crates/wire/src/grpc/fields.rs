@@ -98,14 +98,17 @@ impl<'a> Fields<'a> {
                 return Err(fault("the message ends inside a number"));
             };
             self.0 = rest;
-            // The tenth byte holds the last bit; what is beyond 64 bits is dropped, as protoc does.
+            // The tenth byte holds the last bit alone.
+            if position == VARINT_BYTES_MAX.saturating_sub(1) && 1 < *byte {
+                break;
+            }
             let shift = u32::try_from(position).unwrap_or(0).saturating_mul(7);
             value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(fault("a number is longer than 10 bytes"))
+        Err(fault("a number is longer than 64 bits"))
     }
 
     fn array<const N: usize>(&mut self) -> Parsed<[u8; N]> {

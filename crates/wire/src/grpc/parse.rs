@@ -76,6 +76,10 @@ fn parse(message: &[u8], limits: &Limits) -> Parsed<GrpcInfer> {
     let mut fields = Fields::new(message);
     while let Some((number, payload)) = fields.next()? {
         match number {
+            // Who is asked was read before; here it must only be a text.
+            1 | 2 => {
+                text(payload, NAME_BYTES_MAX, "model_name")?;
+            }
             3 => id = Some(text(payload, ID_BYTES_MAX, "id")?),
             4 => {
                 count(&mut n_parameters, PARAMETERS_MAX, "parameters")?;

@@ -38,61 +38,33 @@ fn ints(values: &[i32]) -> pb::InferTensorContents {
     pb::InferTensorContents { int_contents: values.to_vec(), ..Default::default() }
 }
 
+/// One input of every type that has typed contents, at an end of its range.
+fn typed_inputs() -> Vec<Input> {
+    let one = |name, datatype, shape: &[i64], fill: fn(&mut pb::InferTensorContents)| {
+        let mut contents = pb::InferTensorContents::default();
+        fill(&mut contents);
+        input(name, datatype, shape, contents)
+    };
+    vec![
+        one("a", "BOOL", &[2], |contents| contents.bool_contents = vec![true, false]),
+        one("b", "INT8", &[2], |contents| contents.int_contents = vec![-128, 127]),
+        one("c", "INT16", &[1], |contents| contents.int_contents = vec![-32768]),
+        one("d", "INT32", &[1], |contents| contents.int_contents = vec![i32::MIN]),
+        one("e", "INT64", &[1], |contents| contents.int64_contents = vec![i64::MIN]),
+        one("f", "UINT8", &[1], |contents| contents.uint_contents = vec![255]),
+        one("g", "UINT64", &[1], |contents| contents.uint64_contents = vec![u64::MAX]),
+        one("h", "FP32", &[2], |contents| contents.fp32_contents = vec![0.5, -0.0]),
+        one("i", "FP64", &[1], |contents| contents.fp64_contents = vec![5e-324]),
+        one("j", "BYTES", &[2], |contents| {
+            contents.bytes_contents = vec![vec![0xff].into(), vec![].into()];
+        }),
+    ]
+}
+
 /// Typed contents of every type that has them, and all that a request says beside.
 #[test]
 fn typed_contents_are_read() {
-    let contents = pb::InferTensorContents::default;
-    let inputs = vec![
-        input(
-            "a",
-            "BOOL",
-            &[2],
-            pb::InferTensorContents { bool_contents: vec![true, false], ..contents() },
-        ),
-        input("b", "INT8", &[2], ints(&[-128, 127])),
-        input("c", "INT16", &[1], ints(&[-32768])),
-        input("d", "INT32", &[1], ints(&[i32::MIN])),
-        input(
-            "e",
-            "INT64",
-            &[1],
-            pb::InferTensorContents { int64_contents: vec![i64::MIN], ..contents() },
-        ),
-        input(
-            "f",
-            "UINT8",
-            &[1],
-            pb::InferTensorContents { uint_contents: vec![255], ..contents() },
-        ),
-        input(
-            "g",
-            "UINT64",
-            &[1],
-            pb::InferTensorContents { uint64_contents: vec![u64::MAX], ..contents() },
-        ),
-        input(
-            "h",
-            "FP32",
-            &[2],
-            pb::InferTensorContents { fp32_contents: vec![0.5, -0.0], ..contents() },
-        ),
-        input(
-            "i",
-            "FP64",
-            &[1],
-            pb::InferTensorContents { fp64_contents: vec![5e-324], ..contents() },
-        ),
-        input(
-            "j",
-            "BYTES",
-            &[2],
-            pb::InferTensorContents {
-                bytes_contents: vec![vec![0xff].into(), vec![].into()],
-                ..contents()
-            },
-        ),
-    ];
-    let mut asked = request(inputs, &[]);
+    let mut asked = request(typed_inputs(), &[]);
     asked.model_version = "3".into();
     asked.id = "seven".into();
     asked.outputs = vec![pb::model_infer_request::InferRequestedOutputTensor {
@@ -277,7 +249,7 @@ proptest! {
         changed[at] ^= 1 << bit;
         if let Ok(read) = parse_infer(&changed, &Limits::default()) {
             let theirs = pb::ModelInferRequest::decode(changed.as_slice());
-            prop_assert!(theirs.is_ok(), "we took what generated code does not");
+            prop_assert!(theirs.is_ok(), "we took what generated code does not: {changed:?}");
             let theirs = theirs.unwrap();
             prop_assert_eq!(read.request.inputs.len(), theirs.inputs.len());
             prop_assert_eq!(read.request.inputs[0].name(), theirs.inputs[0].name.as_str());
