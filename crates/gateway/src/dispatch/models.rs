@@ -25,9 +25,12 @@ impl Turn<'_> {
         credential: &Credential,
     ) -> Result<Arc<Model>, Refusal> {
         let model_name: ModelName = name.parse().map_err(|_| not_found())?;
-        permit_describe(credential, Some(&model_name))
+        // Access first, existence second, as for inference.
+        let model = self.model_of(name, version);
+        let asked = (&model_name, model.as_ref().ok().map(|model| model.version()));
+        permit_describe(self.scene(), credential, Some(asked))
             .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
-        self.model_of(name, version)
+        model
     }
 
     fn model_of(&self, name: &str, version: &str) -> Result<Arc<Model>, Refusal> {
@@ -60,7 +63,8 @@ impl Turn<'_> {
     pub(super) fn index(&self, credential: &Credential, ready_only: bool) -> Vec<ModelState<'_>> {
         let is_ready = self.lane.is_ready();
         let models = self.live.snapshot.models().filter(|model| {
-            (is_ready || !ready_only) && permit_describe(credential, Some(model.name())).is_ok()
+            let asked = Some((model.name(), Some(model.version())));
+            (is_ready || !ready_only) && permit_describe(self.scene(), credential, asked).is_ok()
         });
         models
             .map(|model| ModelState {
@@ -80,21 +84,22 @@ impl Turn<'_> {
         name: &str,
         control: Control,
     ) -> Result<(), Refusal> {
-        let permit = permit_admin(credential).map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
+        let permit = permit_admin(credential, self.said.listener.as_str(), self.said.zone)
+            .map_err(|_| Refusal::new(RefusalCode::Forbidden))?;
         if !self.lane.limits.repository_control {
             let detail = "loading and unloading is off on this listener; the operator sets \
                           `inference.repository_control`, or uses the admin API";
             return Err(Refusal::new(RefusalCode::Forbidden).because(detail));
         }
         let name: ModelName = name.parse().map_err(|_| not_found())?;
-        let (admin, principal) = (self.lane.admin.clone(), permit.principal().clone());
+        let admin = self.lane.admin.clone();
         // The protocol names no version: all that the repository holds of the model are meant.
         let work = move || {
-            let list = admin.perform(&principal, "model-list", b"{}");
+            let list = admin.perform(&permit, "model-list", b"{}");
             let versions = describe::versions_listed(&list, &name)?;
             for version in versions {
                 let body = format!("{{\"name\":\"{name}\",\"version\":{version}}}");
-                let done = admin.perform(&principal, control.operation(), body.as_bytes());
+                let done = admin.perform(&permit, control.operation(), body.as_bytes());
                 if done.status != 200 {
                     return Err(describe::not_controlled(&done));
                 }

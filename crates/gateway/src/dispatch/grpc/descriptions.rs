@@ -23,7 +23,7 @@ pub(super) async fn of(
     let forbidden = |_| Refusal::new(RefusalCode::Forbidden);
     match rpc {
         Rpc::ServerMetadata => {
-            permit_describe(credential, None).map_err(forbidden)?;
+            permit_describe(turn.scene(), credential, None).map_err(forbidden)?;
             let extensions = describe::EXTENSIONS.iter().map(|text| (*text).to_owned()).collect();
             let name = describe::SERVER.to_owned();
             let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -45,14 +45,14 @@ pub(super) async fn of(
             Ok(encoded(&pb::ModelConfigResponse { config: Some(describe::config(&model)) }))
         }
         Rpc::ModelStatistics => {
-            permit_metrics(credential).map_err(forbidden)?;
+            permit_metrics(turn.scene(), credential).map_err(forbidden)?;
             let asked: pb::ModelStatisticsRequest = decoded(message)?;
             let model_stats = turn.statistics(&asked.name, &asked.version)?;
             Ok(encoded(&pb::ModelStatisticsResponse { model_stats }))
         }
         Rpc::RepositoryIndex => {
             let asked: pb::RepositoryIndexRequest = decoded(message)?;
-            permit_describe(credential, None).map_err(forbidden)?;
+            permit_describe(turn.scene(), credential, None).map_err(forbidden)?;
             let models = turn.index(credential, asked.ready).into_iter().map(|row| {
                 pb::repository_index_response::ModelIndex {
                     name: row.name.to_string(),
@@ -77,7 +77,7 @@ pub(super) async fn of(
             Ok(encoded(&pb::RepositoryModelUnloadResponse {}))
         }
         Rpc::Infer | Rpc::StreamInfer | Rpc::Unimplemented => {
-            permit_describe(credential, None).map_err(forbidden)?;
+            permit_describe(turn.scene(), credential, None).map_err(forbidden)?;
             Err(describe::unimplemented())
         }
     }
