@@ -63,6 +63,8 @@ pub fn status(code: RefusalCode) -> Status {
         }
         RefusalCode::Internal => Status::Internal,
         RefusalCode::Overloaded
+        | RefusalCode::Unpublished
+        | RefusalCode::AccessUnavailable
         | RefusalCode::ModelUnavailable
         | RefusalCode::Unrecordable
         | RefusalCode::Draining => Status::Unavailable,
