@@ -18,7 +18,7 @@ use bartizan_core::{
 use bartizan_ledger::{
     FileKeys, Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal,
 };
-use bartizan_wire::{Limits, grpc, oip};
+use bartizan_wire::{Limits, azure_ml, grpc, kserve_v1, mlflow, oip, table as tables};
 
 /// A target: its name, which is its folder in the corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("scan_tensorflow", |bytes| scan("saved_model.pb", bytes)),
     ("scan_torch", |bytes| scan("model.pth", bytes)),
     ("sealed", sealed),
+    ("table", table),
     ("tlog", tlog),
     ("token", token),
     ("wal", wal_recovery),
@@ -188,6 +189,43 @@ fn tensors_hold(inputs: &[Tensor]) {
     for tensor in inputs {
         let n_claimed: u64 = tensor.shape().iter().product();
         assert_eq!(n_claimed, tensor.values().len() as u64, "shape and values differ");
+    }
+}
+
+/// A body of rows; its first byte says in which protocol. What is read fits its shapes, and holds
+/// no more rows than the contract takes.
+fn table(bytes: &[u8]) {
+    const CONTRACT: &str = r#"
+format = 1
+rows_max = 16
+inputs = [
+    { name = "X", datatype = "FP32", shape = [-1, 2], features = [{ name = "a" }, { name = "b" }] },
+    { name = "site", datatype = "BYTES", shape = [-1] },
+    { name = "age", datatype = "INT64", shape = [-1, 1] },
+]
+outputs = [{ name = "label", datatype = "INT64", shape = [-1], role = "label" }]
+table = { extra_columns = "dropped" }
+"#;
+    let Some((kind, body)) = bytes.split_first() else { return };
+    let file: ContractFile = toml::from_str(CONTRACT).expect("a contract");
+    let contract = Contract::new(file, CONTRACT.as_bytes()).expect("a contract");
+    let plan = tables::Plan::new(&contract);
+    let limits = Limits::default();
+    let read = match kind {
+        b'c' => tables::parse_csv(body, &plan, &limits),
+        b'm' => mlflow::parse_invocation(body, &plan, &limits),
+        b'k' => kserve_v1::parse_predict(body, &plan, &limits),
+        _ => azure_ml::parse_score(body, &plan, &limits).map(|(request, _)| request),
+    };
+    match read {
+        Ok(request) => {
+            assert_eq!(request.inputs.len(), 3, "an input is missing");
+            for tensor in &request.inputs {
+                assert!(tensor.n_rows() <= 16, "more rows than the contract takes");
+                assert_eq!(tensor.n_rows(), request.inputs[0].n_rows(), "a ragged table");
+            }
+        }
+        Err(error) => assert!(!error.message.is_empty(), "an error without a reason"),
     }
 }
 
