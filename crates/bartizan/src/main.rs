@@ -23,6 +23,7 @@ mod render;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod upstreams;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -41,6 +41,7 @@ use crate::gate::Scanner;
 use crate::models::prepare::PrepareError;
 use crate::models::{Repository, RepositoryError};
 use crate::policies::{self, PoliciesError, Texts};
+use crate::upstreams::UpstreamFault;
 use operation::{Operation, Outcome};
 use store::{Act, ActError, Store, StoreError};
 
@@ -171,6 +172,9 @@ pub(crate) enum OperationError {
     /// The policies were changed while they were looked at.
     #[error("the policy files have changed since they were checked; look again and repeat")]
     PoliciesMoved,
+    /// A model that has not moved is not in order.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFault),
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -209,6 +213,7 @@ impl OperationError {
             )
             | Self::Prepare(_)
             | Self::Policies(_)
+            | Self::Upstream(_)
             | Self::GateRun => Refused::Invalid,
             Self::Denied { .. } => Refused::Forbidden,
             Self::Keys(

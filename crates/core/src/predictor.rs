@@ -1,5 +1,8 @@
 //! The port through which a model is run.
 
+use std::time::Duration;
+
+use crate::digest::Digest;
 use crate::tensor::{Datatype, Tensor};
 
 /// One dimension of an input or output.
@@ -57,6 +60,24 @@ pub struct Recipe {
     pub settings: String,
 }
 
+/// Where an answer was made, if not in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Digest of the address and, once it was seen, of the certificate.
+    pub digest: Digest,
+    /// The version that it reports.
+    pub version: Option<String>,
+}
+
+/// An answer, and where it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Outputs, in the signature's order.
+    pub outputs: Vec<Tensor>,
+    /// Where they were made; `None` for this process.
+    pub origin: Option<Origin>,
+}
+
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
@@ -110,6 +131,26 @@ pub trait Predictor: Send + Sync {
 
     /// Rough CPU cost of one row, in nanoseconds: decides where a call runs, never what it says.
     fn row_cost_ns(&self) -> u64;
+
+    /// Whether a call leaves the process: it then waits more than it works, and runs on a worker.
+    fn leaves_process(&self) -> bool {
+        false
+    }
+
+    /// Where answers are made, as far as that is known before one is asked for.
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+
+    /// [`Predictor::predict`] within `left`; only a predictor that leaves the process looks at
+    /// that.
+    ///
+    /// # Errors
+    /// [`PredictError`]; nothing partial is given.
+    fn predict_within(&self, inputs: &[Tensor], left: Duration) -> Result<Told, PredictError> {
+        let _ = left;
+        self.predict(inputs).map(|outputs| Told { outputs, origin: None })
+    }
 
     /// Outputs, in the signature's order, for `inputs`, in the signature's order, of the
     /// signature's types and of one common number of rows. May be called from many threads.

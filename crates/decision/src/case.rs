@@ -3,17 +3,20 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_access::{
     Assertion, Circumstances, Credential, InferAsk, Permit, Ruling, Scene, permit_infer,
 };
+use bartizan_core::predictor::Origin;
 use bartizan_core::{
     Findings, ModelName, ModelVersion, Obligations, Pseudonym, Refusal, RefusalCode, Tensor,
     Verdict,
 };
 use bartizan_ledger::{
     Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry, EntryClass,
-    FindingList, ModelRef, Payload, PseudonymKind, Record, commit, commit_outputs, commit_tensors,
+    FindingList, ModelRef, Payload, PseudonymKind, Record, Upstream, commit, commit_outputs,
+    commit_tensors,
 };
 use bartizan_wire::Asserted;
 
@@ -49,6 +52,7 @@ pub(crate) struct Case {
     voice: Option<Box<dyn Protocol>>,
     wanted: Option<Vec<Box<str>>>,
     outputs: Option<Vec<Tensor>>,
+    origin: Option<Origin>,
     n_rows: u64,
     findings: Findings,
     verdict: Verdict,
@@ -75,6 +79,7 @@ impl Case {
             voice: None,
             wanted: None,
             outputs: None,
+            origin: None,
             n_rows: 0,
             findings: Findings::default(),
             verdict: Verdict::Allow,
@@ -219,6 +224,17 @@ impl Case {
 
     pub(crate) fn protocol(&self) -> &dyn Protocol {
         self.voice.as_deref().unwrap_or(self.arrival.protocol)
+    }
+
+    /// Keeps where the answer is made, if not here.
+    pub(crate) fn note_origin(&mut self, origin: Option<Origin>) {
+        self.origin = origin;
+    }
+
+    /// What is left of the request's time.
+    pub(crate) fn left(&self) -> Duration {
+        let now_ns = self.snapshot.clock().now().mono_ns;
+        Duration::from_nanos(self.arrival.deadline_ns.saturating_sub(now_ns))
     }
 
     pub(crate) fn is_late(&self) -> bool {
@@ -370,7 +386,10 @@ impl Case {
             refusal: refusal.map(|refusal| refusal.code.as_str().into()),
             guard_step: None,
             trace_context: self.arrival.trace_context,
-            upstream: None,
+            upstream: self.origin.as_ref().map(|origin| Upstream {
+                digest: origin.digest,
+                version: origin.version.as_deref().map(Into::into),
+            }),
             durations: self.durations,
         };
         Record {

@@ -118,6 +118,11 @@ impl Model {
         self.predictor.resident_bytes()
     }
 
+    /// Whether its predictor leaves the process.
+    pub fn leaves_process(&self) -> bool {
+        self.predictor.leaves_process()
+    }
+
     /// Rough CPU cost of one row in nanoseconds.
     pub fn row_cost_ns(&self) -> u64 {
         self.predictor.row_cost_ns()

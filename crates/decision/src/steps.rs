@@ -185,9 +185,16 @@ impl Cleared {
         } else if self.case.is_late() {
             Err(Refusal::new(RefusalCode::DeadlineExceeded))
         } else {
-            let run = || predictor.predict(&self.inputs);
+            let left = self.case.left();
+            self.case.note_origin(predictor.origin());
+            let run = || predictor.predict_within(&self.inputs, left);
             match catch_unwind(AssertUnwindSafe(run)) {
-                Ok(Ok(outputs)) => Ok(outputs),
+                Ok(Ok(told)) => {
+                    if told.origin.is_some() {
+                        self.case.note_origin(told.origin);
+                    }
+                    Ok(told.outputs)
+                }
                 Ok(Err(error)) => Err(refusal_of(&error)),
                 Err(_) => Err(Refusal::new(RefusalCode::Internal)),
             }

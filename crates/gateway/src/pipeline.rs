@@ -184,8 +184,8 @@ async fn decide(admitted: Admitted, letter: Letter) -> Withheld {
     let rows_max = (letter.received.len() as u64 / (2 * model.row_len_min())).max(1);
     let cost_ns = rows_max.saturating_mul(model.row_cost_ns());
     let is_coded = letter.opened.is_none() && letter.headers.contains_key(CONTENT_ENCODING);
-    if !is_coded && letter.received.len() <= INLINE_BODY_BYTES_MAX && cost_ns <= INLINE_COST_NS_MAX
-    {
+    let is_quick = cost_ns <= INLINE_COST_NS_MAX && !model.leaves_process();
+    if !is_coded && is_quick && letter.received.len() <= INLINE_BODY_BYTES_MAX {
         return steps(admitted, letter);
     }
     let work = tokio::task::spawn_blocking(move || steps(admitted, letter));

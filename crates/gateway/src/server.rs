@@ -28,8 +28,8 @@ use crate::shared::{Services, Shared};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// Threads of a lane that run what may block or takes long.
-const BLOCKING_THREADS_PER_LANE_MAX: usize = 4;
+/// Threads of a lane that run what may block or takes long: most of them wait for upstreams.
+const BLOCKING_THREADS_PER_LANE_MAX: usize = 32;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ pub mod shared_folder;
 pub mod stamps;
 #[cfg(test)]
 mod testing;
+pub mod upstream;
 pub mod witness;
 
 pub use clock::OsClock;

@@ -37,6 +37,7 @@ mod raw;
 mod request;
 mod status;
 pub mod table;
+pub mod upstream;
 
 pub use error::WireError;
 pub use request::{Asserted, BinaryWish, InferReply, InferRequest, Limits, ParameterValue};

@@ -29,6 +29,7 @@ pub use metadata::{
     server_metadata,
 };
 pub use openapi::openapi;
+pub(crate) use parse::parse_answer;
 pub use parse::{ID_BYTES_MAX, NAME_BYTES_MAX, parse_infer, parse_infer_binary};
 pub use render::{
     SERVER_PATH, infer_path, model_path, render_error, render_infer, render_infer_binary,

@@ -17,6 +17,7 @@ mod csv;
 mod plan;
 mod rows;
 
+pub(crate) use answer::write_rows;
 pub use answer::{Choice, Method, chosen, render_table, write_list};
 pub use csv::{CSV_COLUMNS_MAX, CSV_FIELD_BYTES_MAX, parse_csv};
 pub use plan::Plan;

@@ -268,7 +268,11 @@ fn limits(bounds: &Models) -> LoadLimits {
     }
 }
 
-fn read_contract(bytes: &[u8], rows_max: u64) -> Result<Contract, PrepareError> {
+/// The contract in `bytes`, taking at most `rows_max` rows.
+///
+/// # Errors
+/// [`PrepareError`].
+pub(crate) fn read_contract(bytes: &[u8], rows_max: u64) -> Result<Contract, PrepareError> {
     let text = std::str::from_utf8(bytes).map_err(|fault| PrepareError::Syntax {
         position: None,
         message: format!("byte {} is not UTF-8", fault.valid_up_to()),

@@ -9,7 +9,8 @@ use super::operation::{ModelAdd, ModelRef, Outcome};
 use super::store::{self, Act};
 use super::{OperationError, Owner, State};
 use crate::models::prepare::{self, PrepareError};
-use crate::models::{Entry, Files, Shelved, State as ModelState};
+use crate::models::{Entry, Files, RepositoryError, Shelved, State as ModelState};
+use crate::upstreams;
 
 impl Owner {
     pub(super) fn add_model(
@@ -121,7 +122,44 @@ impl Owner {
                 Err(error) => faults.push((shelved.name.clone(), shelved.version, error)),
             }
         }
+        self.load_upstreams(state, &mut faults);
         faults
+    }
+
+    /// Loads every model that has not moved; see [`upstreams`].
+    fn load_upstreams(
+        &self,
+        state: &mut State,
+        faults: &mut Vec<(ModelName, ModelVersion, OperationError)>,
+    ) {
+        let config = self.environment.config();
+        let rows_max = u64::from(config.limits.rows_max);
+        let found = match upstreams::load_all(self.environment.root(), rows_max) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(error = %crate::log::Chain(&error), "engine.upstreams.unreadable");
+                return;
+            }
+        };
+        for upstreams::Found { name, version, outcome } in found {
+            let key = (name.clone(), version);
+            let made = outcome.map_err(OperationError::from).and_then(|made| {
+                if state.models.contains_key(&key) {
+                    let (name, version) = key.clone();
+                    return Err(RepositoryError::Present { name, version }.into());
+                }
+                let (predictor, contract, digest) = made;
+                let in_flight_max = config.models.concurrency_max as usize;
+                let terms = bartizan_decision::ModelTerms { name, version, digest, in_flight_max };
+                Ok(Model::new(terms, predictor, contract).map_err(PrepareError::Contract)?)
+            });
+            match made {
+                Ok(model) => {
+                    state.models.insert(key, Arc::new(model));
+                }
+                Err(error) => faults.push((key.0, key.1, error)),
+            }
+        }
     }
 
     /// Scans and loads the very bytes of `files`; see the gate's G1 and G2.

@@ -9,6 +9,7 @@ use super::data;
 use crate::error::{Fault, Parsed, WireError};
 use crate::json::Reader;
 use crate::request::{Asserted, BinaryWish, InferRequest, Limits};
+use crate::upstream::Told;
 
 /// Longest name of a tensor, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -91,6 +92,35 @@ fn parse(body: &[u8], json_bytes: Option<usize>, limits: &Limits) -> Parsed<Infe
     let inputs = binary::join(inputs, raw)?;
     binary.by_default = said.binary_data_output;
     Ok(InferRequest { id, inputs, outputs, asserted: said.asserted, binary })
+}
+
+/// Reads an answer of another server of the protocol, with JSON tensors.
+///
+/// # Errors
+/// [`WireError`] for the first thing that is wrong.
+pub(crate) fn parse_answer(body: &[u8], limits: &Limits) -> Result<Told, WireError> {
+    let text = crate::table::text_of(body, limits)?;
+    let mut reader = Reader::new(text, limits.depth_max);
+    let mut n_left = limits.elements_max.min(limits::ELEMENTS_MAX);
+    let (mut version, mut outputs) = (None, None);
+    reader.object(|reader, key| match key {
+        "model_version" if reader.peek() == Some(b'"') => {
+            version = Some(text_of(reader, NAME_BYTES_MAX)?.into());
+            Ok(())
+        }
+        "outputs" => {
+            let read = read_inputs(reader, &mut n_left);
+            outputs = Some(read.map_err(|fault| fault.within("outputs"))?);
+            Ok(())
+        }
+        _ => reader.skip(),
+    })?;
+    reader.finish()?;
+    let Some(outputs) = outputs else {
+        let what = "there are no outputs in the answer";
+        return Err(Fault::new(RefusalCode::Malformed, what).into());
+    };
+    Ok(Told { outputs: binary::join(outputs, None)?, version })
 }
 
 /// Our own text of a key of the protocol, so that no error can hold a text of the body.

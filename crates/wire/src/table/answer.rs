@@ -123,6 +123,32 @@ pub fn write_list(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), WireError> {
     Ok(())
 }
 
+/// Appends rows of all `tensors` side by side: a flat list a row.
+///
+/// # Errors
+/// [`RefusalCode::Internal`] where a text is not UTF-8.
+pub(crate) fn write_rows(tensors: &[Tensor], out: &mut Vec<u8>) -> Result<(), WireError> {
+    let n_rows = tensors.first().map_or(0, Tensor::n_rows);
+    out.push(b'[');
+    for row_idx in 0..n_rows {
+        out.extend_from_slice(if row_idx == 0 { b"[" } else { b",[" });
+        let mut is_first = true;
+        for tensor in tensors {
+            let start = row_idx.saturating_mul(tensor.row_len());
+            for at in start..start.saturating_add(tensor.row_len()) {
+                if !is_first {
+                    out.push(b',');
+                }
+                is_first = false;
+                element(tensor, at, out)?;
+            }
+        }
+        out.push(b']');
+    }
+    out.push(b']');
+    Ok(())
+}
+
 fn write_row(tensor: &Tensor, row_idx: usize, out: &mut Vec<u8>) -> Result<(), WireError> {
     let row_len = tensor.row_len();
     let start = row_idx.saturating_mul(row_len);

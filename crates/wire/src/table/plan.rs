@@ -1,6 +1,6 @@
 //! A contract, made ready for tables: where each column's cells go.
 
-use bartizan_core::contract::{ContractFile, ExtraColumns, Input, Table};
+use bartizan_core::contract::{ExtraColumns, Input, Output, Table};
 use bartizan_core::{Contract, Datatype, RefusalCode};
 
 use crate::error::{Fault, Parsed};
@@ -61,23 +61,58 @@ pub(super) struct ColumnRef {
 impl Plan {
     /// The plan of `contract`.
     pub fn new(contract: &Contract) -> Self {
-        let file: &ContractFile = contract.file();
-        let mut parts = Vec::with_capacity(file.inputs.len());
+        Self::of(contract.inputs(), contract.rows_max(), contract.file().table.clone())
+    }
+
+    fn of(inputs: &[Input], rows_max: u64, table: Table) -> Self {
+        let mut parts = Vec::with_capacity(inputs.len());
         let mut n_columns = 0_usize;
         let mut trouble = None;
-        for input in &file.inputs {
+        for input in inputs {
             let part = Part::new(input, n_columns);
             if input.shape.is_empty() {
                 trouble = Some("an input of the model has no rows");
-            } else if part.is_open && (1 < file.inputs.len() || input.shape.len() != 2) {
+            } else if part.is_open && (1 < inputs.len() || input.shape.len() != 2) {
                 trouble = Some("an input of the model has rows of no fixed length");
             }
             n_columns = n_columns.saturating_add(part.row_len);
             parts.push(part);
         }
         let names = names(&parts);
-        let rows_max = contract.rows_max();
-        Self { parts, n_columns, names, rows_max, table: file.table.clone(), trouble }
+        Self { parts, n_columns, names, rows_max, table, trouble }
+    }
+
+    /// The plan of the outputs of `contract`, as if they were inputs: how an answer is read.
+    pub(crate) fn of_outputs(contract: &Contract) -> Self {
+        let as_input = |output: &Output| Input {
+            name: output.name.clone(),
+            datatype: output.datatype,
+            shape: output.shape.clone(),
+            features: Vec::new(),
+        };
+        let inputs: Vec<_> = contract.outputs().iter().map(as_input).collect();
+        let table = Table { extra_columns: ExtraColumns::Dropped, ..Table::default() };
+        Self::of(&inputs, contract.rows_max(), table)
+    }
+
+    /// The names of all columns, where each has one and no other has it.
+    pub(crate) fn column_names(&self) -> Option<Vec<&str>> {
+        let names: Vec<&str> = self
+            .parts
+            .iter()
+            .flat_map(|part| part.column_names.iter().map(|name| &**name))
+            .collect();
+        let is_clear = |name: &&str| matches!(self.find(name), Some(Target::Column(_)));
+        (self.is_named() && names.iter().all(is_clear)).then_some(names)
+    }
+
+    /// Name, type and shape of each part; `None` is any dimension.
+    pub(crate) fn promised(&self) -> impl Iterator<Item = (&str, Datatype, Vec<Option<u64>>)> {
+        self.parts.iter().map(|part| {
+            let inner = part.dims.iter().map(|dim| Some(*dim).filter(|_| !part.is_open));
+            let shape = std::iter::once(None).chain(inner).collect();
+            (&*part.name, part.datatype, shape)
+        })
     }
 
     /// Whether the model can be asked by tables.
