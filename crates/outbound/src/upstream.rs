@@ -17,8 +17,8 @@ use bartizan_core::predictor::{Dim, Origin, Told};
 use bartizan_core::{
     Contract, Digest, PredictError, Predictor, Recipe, Signature, Tensor, TensorSpec,
 };
-use bartizan_wire::upstream::Endpoint;
 pub use bartizan_wire::upstream::Kind;
+use bartizan_wire::upstream::{Endpoint, VERSION_HEADER};
 use bartizan_wire::{Limits, WireError};
 use bytes::Bytes;
 use hyper::http::Request;
@@ -166,7 +166,7 @@ impl Upstream {
         let n_rows = inputs.first().map_or(1, Tensor::n_rows);
         let read = self.endpoint.parse(answer.body(), n_rows, &limits);
         let read = read.map_err(|error| unavailable(error.message))?;
-        let reported = answer.headers().get("x-ms-server-version");
+        let reported = answer.headers().get(VERSION_HEADER);
         let reported = reported.and_then(|value| value.to_str().ok()).map(Into::into);
         let version = read.version.or(reported).filter(|text| text.len() <= VERSION_BYTES_MAX);
         let origin = Origin { digest: self.digest(peer), version: version.map(Into::into) };

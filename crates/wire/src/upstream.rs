@@ -12,6 +12,9 @@ use crate::request::Limits;
 use crate::table::{self, Plan, text_of, write_list, write_rows};
 use crate::{WireError, mlflow, oip};
 
+/// Header in which Azure ML's server reports its version.
+pub const VERSION_HEADER: &str = "x-ms-server-version";
+
 /// Which protocol an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
