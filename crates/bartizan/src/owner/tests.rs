@@ -196,6 +196,16 @@ fn issue() -> Operation {
     })
 }
 
+fn break_glass() -> Operation {
+    let reason = "the second person is out".into();
+    Operation::BreakGlass(operation::BreakGlass { reason, for_s: 60 })
+}
+
+fn open_evidence() -> Operation {
+    let decision = "018f6d2c-5b1e-7c3a-9f00-0123456789ab".parse().unwrap();
+    Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) })
+}
+
 fn one(row: &ModelRow) -> ModelRef {
     ModelRef { name: row.name.clone(), version: row.version }
 }
@@ -218,14 +228,7 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
         ),
         ("revoke", |_| revoke("team/a"), Some(ActKind::AccessRevoked)),
         ("approvals-list", |_| Operation::ApprovalsList, None),
-        (
-            "break-glass",
-            |_| {
-                let reason = "the second person is out".into();
-                Operation::BreakGlass(operation::BreakGlass { reason, for_s: 60 })
-            },
-            Some(ActKind::GlassBroken),
-        ),
+        ("break-glass", |_| break_glass(), Some(ActKind::GlassBroken)),
         ("key-list", |_| Operation::KeyList, None),
         (
             "model-add",
@@ -244,14 +247,7 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             Some(ActKind::ModelUnloaded),
         ),
         ("model-list", |_| Operation::ModelList, None),
-        (
-            "evidence-open",
-            |_| {
-                let decision = "018f6d2c-5b1e-7c3a-9f00-0123456789ab".parse().unwrap();
-                Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) })
-            },
-            Some(ActKind::EvidenceOpened),
-        ),
+        ("evidence-open", |_| open_evidence(), Some(ActKind::EvidenceOpened)),
         (
             "hold-add",
             |_| Operation::HoldAdd(operation::HoldAdd { subject: None, reason: "case".into() }),
@@ -718,6 +714,16 @@ fn keys_are_exchanged_and_nothing_is_lost() {
     assert_eq!(std::fs::read_dir(setup.root().join("kek")).unwrap().count(), 1);
 }
 
+/// The files of a folder, copied to a new one.
+fn copied(from: &Path, to: PathBuf) -> PathBuf {
+    std::fs::create_dir(&to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    to
+}
+
 /// B1: a backup that is made while the server writes holds the log up to the record that names it, and
 /// keys that open all of it; restored, it goes on, and what was erased meanwhile stays erased.
 #[test]
@@ -734,12 +740,7 @@ fn a_backup_of_a_serving_store_is_restored_without_what_was_erased_since() {
         decide(owner, subject, n);
     }
     let dir = setup.dir.path().to_owned();
-    let kek = dir.join("kek-copy");
-    std::fs::create_dir(&kek).unwrap();
-    for file in std::fs::read_dir(setup.root().join("kek")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), kek.join(file.file_name())).unwrap();
-    }
+    let kek = copied(&setup.root().join("kek"), dir.join("kek-copy"));
     let take = |name: &str, with_keys: bool| {
         let (to, keys_to) = (dir.join(name), with_keys.then(|| dir.join(format!("{name}-keys"))));
         let backup = operation::Backup { to, keys_to };
