@@ -395,11 +395,11 @@ fn wal_recovery(bytes: &[u8]) {
 
 /// A client certificate: reading looks no further than its bytes, and what it names is a name.
 fn certificate(bytes: &[u8]) {
-    if let Ok(read) = PeerCertificate::parse(bytes) {
-        if let Some(id) = read.id() {
-            let name = id.principal().expect("a SPIFFE id has a name");
-            assert!(name.as_str().starts_with("spiffe/"), "{name} is outside its trust domain");
-        }
+    if let Ok(read) = PeerCertificate::parse(bytes)
+        && let Some(id) = read.id()
+    {
+        let name = id.principal().expect("a SPIFFE id has a name");
+        assert!(name.as_str().starts_with("spiffe/"), "{name} is outside its trust domain");
     }
 }
 

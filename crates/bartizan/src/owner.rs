@@ -114,7 +114,7 @@ pub(crate) enum OperationError {
     Repository(#[from] RepositoryError),
     /// The model cannot be served.
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Prepare(Box<PrepareError>),
     /// The model is too much.
     #[error(
         "model `{name}` version {version} would bring the loaded models to {bytes} bytes, `models.resident_bytes_max` is {limit_bytes}; unload another or raise the limit"
@@ -174,7 +174,7 @@ pub(crate) enum OperationError {
     PoliciesMoved,
     /// A model that has not moved is not in order.
     #[error(transparent)]
-    Upstream(#[from] UpstreamFault),
+    Upstream(Box<UpstreamFault>),
     /// O2: so it was not done.
     #[error("the act could not be recorded, so it was not done")]
     Unrecorded(#[source] ActError),
@@ -198,6 +198,19 @@ pub(crate) enum Refused {
     Forbidden,
     /// A fault of ours or the machine's.
     Failed,
+}
+
+// Boxed: an error is a pointer's worth to everything that succeeds.
+impl From<PrepareError> for OperationError {
+    fn from(error: PrepareError) -> Self {
+        Self::Prepare(Box::new(error))
+    }
+}
+
+impl From<UpstreamFault> for OperationError {
+    fn from(fault: UpstreamFault) -> Self {
+        Self::Upstream(Box::new(fault))
+    }
 }
 
 impl OperationError {

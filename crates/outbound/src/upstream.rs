@@ -148,9 +148,12 @@ impl Upstream {
             let _ = told.send(client.send_within(request, left).await);
         });
         let answer = answered.recv_timeout(left).map_err(|_| PredictError::Deadline)?;
-        let answer = answer.map_err(|error| match error {
-            HttpsError::Deadline { .. } => PredictError::Deadline,
-            other => unavailable(other.to_string()),
+        let answer = answer.map_err(|error| {
+            if matches!(error, HttpsError::Deadline { .. }) {
+                PredictError::Deadline
+            } else {
+                unavailable(error.to_string())
+            }
         })?;
         let peer = answer.extensions().get::<PeerCertificate>().map(|found| found.0);
         if self.certificate.is_some() && self.certificate != peer {

@@ -111,7 +111,7 @@ macro_rules! kinds {
         #[allow(non_snake_case, reason = "each is called what the schema calls it")]
         pub(super) struct Kinds { $(pub(super) $name: EntityTypeName,)* }
 
-        #[expect(clippy::expect_used, reason = "Q1: constants, held by a test")]
+        #[allow(clippy::expect_used, reason = "Q1: constants, held by a test")]
         pub(super) static KINDS: LazyLock<Kinds> = LazyLock::new(|| Kinds {
             $($name: stringify!($name).parse().expect("a type's name"),)*
         });

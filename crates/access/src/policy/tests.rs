@@ -300,7 +300,7 @@ fn what_is_wrong_with_projects_is_said_with_its_place() {
     assert!(found[0].reason.contains("resource in Project::\"p\""), "{found:?}");
     let own =
         PolicyFile { text: own.text.replace("resource)", "resource in Project::\"p\")"), ..own };
-    assert!(Policies::new(env(), &[own.clone()], Some(&projects)).is_ok());
+    assert!(Policies::new(env(), std::slice::from_ref(&own), Some(&projects)).is_ok());
     assert!(Policies::new(env(), &[own], None).is_err());
 }
 

@@ -69,25 +69,24 @@ pub(crate) struct GlassArgs {
 /// What the store's owner says.
 pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
     if args.id == "list" {
-        return match args.door.perform(place, &Operation::ApprovalsList)? {
-            Performed::Approvals { approvals, glasses } => {
-                for one in &approvals {
-                    let (until, agreed) = (time::seconds(one.expires_s), one.agreed.len());
-                    writeln!(
-                        out,
-                        "{}\t{}\t{}\tasked by {}\tagreed {agreed}, missing {}\tuntil {until}",
-                        one.id, one.operation, one.body, one.requester, one.n_missing
-                    )?;
-                }
-                for one in &glasses {
-                    let (from, until) = (time::seconds(one.from_s), time::seconds(one.until_s));
-                    let (id, breaker, reason) = (&one.id, &one.breaker, &one.reason);
-                    writeln!(out, "{id}\tglass\t{reason}\tbroken by {breaker}\t{from} to {until}")?;
-                }
-                Ok(Answer::Yes)
-            }
-            _other => Err(unexpected()),
+        let performed = args.door.perform(place, &Operation::ApprovalsList)?;
+        let Performed::Approvals { approvals, glasses } = performed else {
+            return Err(unexpected());
         };
+        for one in &approvals {
+            let (until, agreed) = (time::seconds(one.expires_s), one.agreed.len());
+            writeln!(
+                out,
+                "{}\t{}\t{}\tasked by {}\tagreed {agreed}, missing {}\tuntil {until}",
+                one.id, one.operation, one.body, one.requester, one.n_missing
+            )?;
+        }
+        for one in &glasses {
+            let (from, until) = (time::seconds(one.from_s), time::seconds(one.until_s));
+            let (id, breaker, reason) = (&one.id, &one.breaker, &one.reason);
+            writeln!(out, "{id}\tglass\t{reason}\tbroken by {breaker}\t{from} to {until}")?;
+        }
+        return Ok(Answer::Yes);
     }
     let verdict = match (args.refuse, args.review) {
         (true, _) => Verdict::Refuse,
@@ -107,18 +106,14 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
 /// What the store's owner says.
 pub(crate) fn run_glass(args: &GlassArgs, place: &Place, out: &mut dyn io::Write) -> Outcome {
     let asked = BreakGlass { reason: args.reason.clone(), for_s: args.span.secs };
-    match args.door.perform(place, &Operation::BreakGlass(asked))? {
-        Performed::Glass { glass, until_s } => {
-            writeln!(out, "{glass}")?;
-            eprintln!(
-                "The glass is broken until {}: everything is on record,",
-                time::seconds(until_s)
-            );
-            eprintln!("and somebody else must look at it: bartizan approve {glass} --review");
-            Ok(Answer::Yes)
-        }
-        _other => Err(unexpected()),
-    }
+    let performed = args.door.perform(place, &Operation::BreakGlass(asked))?;
+    let Performed::Glass { glass, until_s } = performed else {
+        return Err(unexpected());
+    };
+    writeln!(out, "{glass}")?;
+    eprintln!("The glass is broken until {}: everything is on record,", time::seconds(until_s));
+    eprintln!("and somebody else must look at it: bartizan approve {glass} --review");
+    Ok(Answer::Yes)
 }
 
 fn unexpected() -> Failure {

@@ -47,13 +47,12 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     };
     let revoke = Revoke { kind, value: args.value.clone(), for_s: args.kept.secs };
     let reach = Reach::open(&place.environment, &world())?;
-    match reach.perform(&Operation::Revoke(revoke))? {
-        Performed::Done { receipt } => {
-            eprintln!("Revoked; receipt {receipt}");
-            Ok(Answer::Yes)
-        }
-        _other => Err(Failure::unknown(
+    let performed = reach.perform(&Operation::Revoke(revoke))?;
+    let Performed::Done { receipt } = performed else {
+        return Err(Failure::unknown(
             "the store's owner answered another question; is it of another release?",
-        )),
-    }
+        ));
+    };
+    eprintln!("Revoked; receipt {receipt}");
+    Ok(Answer::Yes)
 }

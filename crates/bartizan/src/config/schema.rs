@@ -18,7 +18,10 @@ pub(crate) fn schema() -> Value {
 /// # Errors
 /// What `serde_json` says; it has no reason to.
 pub(crate) fn text() -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&schema())?;
+    // Whether a JSON object keeps its order depends on what else is built in.
+    let mut schema = schema();
+    schema.sort_all_objects();
+    let mut text = serde_json::to_string_pretty(&schema)?;
     text.push('\n');
     Ok(text)
 }

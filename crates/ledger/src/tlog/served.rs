@@ -202,7 +202,7 @@ fn fold(mut row: Vec<Hash>) -> Option<Hash> {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "a test's own indices")]
+#[expect(clippy::cast_possible_truncation, reason = "a test's own widths, at most 256")]
 mod tests {
     use std::collections::BTreeMap;
 

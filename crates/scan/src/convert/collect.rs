@@ -2,6 +2,10 @@
 //!
 //! Values are indexes into one table, so that no depth of nesting costs stack. What is of no use to
 //! a tensor becomes [`Value::Other`]; state of objects is kept, so that arrays inside them are found.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is of no use to a tensor is skipped, whatever it is; nothing is judged here"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -410,7 +414,7 @@ impl<'a> Collector<'a> {
                 }
             }
             "numpy.core.numeric._frombuffer" | "numpy._core.numeric._frombuffer" => {
-                self.from_buffer(&args)?
+                self.of_buffer(&args)?
             }
             "_codecs.encode" => match args.first().map(|text| self.value(*text)) {
                 Some(Value::Text(text)) => {
@@ -472,7 +476,7 @@ impl<'a> Collector<'a> {
     }
 
     /// `_frombuffer(bytes, dtype, shape, order)`.
-    fn from_buffer(&self, args: &[Index]) -> Step<Value<'a>> {
+    fn of_buffer(&self, args: &[Index]) -> Step<Value<'a>> {
         let [bytes, dtype, shape, order] = *args else { return self.odd("an array's parts") };
         let fortran = matches!(self.value(order), Value::Text("F"));
         self.filled(dtype, shape, fortran, self.raw(bytes))
