@@ -21,8 +21,8 @@ pub(crate) struct Args {
     principal: String,
     /// What: infer, describe, register, approve, deploy ... (`bartizan access schema`)
     action: PolicyAction,
-    /// On what: environment, project:NAME, MODEL[/VERSION], dataset:NAME, column:DATASET/NAME,
-    /// decision:ID[@MODEL]
+    /// On what: environment, project:NAME, MODEL or MODEL/VERSION, dataset:NAME,
+    /// column:DATASET/NAME, decision:ID or decision:ID@MODEL
     #[arg(value_parser = |text: &str| text.parse::<Object>())]
     resource: Object,
     /// What for
