@@ -219,7 +219,7 @@ pub enum SharedError {
 }
 
 /// What all replicas of an environment share about access. Blocks; never called on a request's
-/// way. An adapter lives in `outbound`; [`crate::testing::shared_state_keeps_its_promise`] is
+/// way. An adapter lives in `outbound`; `testing::shared_state_keeps_its_promise` is
 /// what every adapter is held to.
 pub trait SharedState: Send + Sync {
     /// All of it, as it stands.
