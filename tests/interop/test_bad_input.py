@@ -90,10 +90,19 @@ def test_another_method_is_told_the_right_one(strict):
     assert "POST" in reply.headers["Allow"]
 
 
-def test_a_compressed_body_is_not_supported(strict):
-    headers = strict.headers | {"Content-Encoding": "gzip"}
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip, br"])
+def test_a_body_in_an_encoding_that_is_not_known_is_refused(strict, encoding):
+    headers = strict.headers | {"Content-Encoding": encoding}
     reply = strict.post(INFER, data=gzip.compress(infer_body([ROW])), headers=headers)
     assert is_refusal(reply, 415, "unsupported")
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_refused(strict):
+    whole = gzip.compress(infer_body([ROW]))
+    headers = strict.headers | {"Content-Encoding": "gzip"}
+    assert strict.post(INFER, data=whole, headers=headers).status_code == 200
+    for broken in [whole[:-9], whole[:-1], infer_body([ROW]), whole + b"x"]:
+        assert strict.post(INFER, data=broken, headers=headers).status_code == 400
 
 
 def test_a_large_body_is_refused_before_it_is_sent(strict):

@@ -146,12 +146,15 @@ impl Caller<'_> {
         let (Some(ask), Some(keys)) = (&first.ask_again, &lane.issuer_keys) else {
             return Err(self.refuse(&first, at));
         };
-        if !keys.look_again(ask).await {
+        let looked = keys.look_again(ask).await;
+        let now = lane.live.load_full();
+        // A look may have ended between the first try and the question for another.
+        if !looked && Arc::ptr_eq(live, &now) {
             return Err(self.refuse(&first, at));
         }
-        *live = lane.live.load_full();
+        *live = now;
         self.held_against(live, at).map_err(|unproven| {
-            if unproven.ask_again.is_some() {
+            if looked && unproven.ask_again.is_some() {
                 keys.note_absent(ask);
             }
             self.refuse(&unproven, at)

@@ -167,8 +167,9 @@ impl KeyKeeper {
                 continue;
             }
             let (news, is_good) = self.look(name, slot).await;
-            slot.state().is_looking = false;
+            // Who comes now waits for this look or finds its keys: told first, over after.
             listener(news);
+            slot.state().is_looking = false;
             round = round.saturating_add(1);
             slot.ended.send_replace(round);
             pause = if is_good { LOOK_INTERVAL } else { RETRY_INTERVAL };
