@@ -305,6 +305,16 @@ fn a_foreign_file_is_named_and_a_run_may_be_ended_early() {
     assert!(matches!(absent, Err(ReadError::Absent)));
 }
 
+fn act_entry(clock: &SimClock, n: u64) -> Entry {
+    let at = clock.now();
+    let act = Act { count: Some(n), ..Act::new(ActKind::KeysListed) };
+    let (environment, replica) = ("dev".into(), "r1".into());
+    let id = DecisionId::new(at.wall_ns, [n as u8; 10]);
+    let body = Body::Act(Box::new(act));
+    let record = Record { id, at, environment, replica, volatile: false, body };
+    Entry::new(record.encode(), vec![n as u8; 40], EntryClass::Reserved).unwrap()
+}
+
 /// A published log of several tiles, closed in order, with the key that signed it.
 fn published(n: u64) -> (SimDisk, Policy) {
     let disk = SimDisk::new(7);
@@ -321,20 +331,40 @@ fn published(n: u64) -> (SimDisk, Policy) {
     };
     let mut publisher = log.publisher(config).unwrap();
     for n in 0..n {
-        let at = clock.now();
-        let act = Act { count: Some(n), ..Act::new(ActKind::KeysListed) };
-        let (environment, replica) = ("dev".into(), "r1".into());
-        let id = DecisionId::new(at.wall_ns, [n as u8; 10]);
-        let body = Body::Act(Box::new(act));
-        let record = Record { id, at, environment, replica, volatile: false, body };
-        let entry = Entry::new(record.encode(), vec![n as u8; 40], EntryClass::Reserved).unwrap();
-        log.record(entry).unwrap();
+        log.record(act_entry(&clock, n)).unwrap();
         if n % 100 == 7 {
             publisher.step().unwrap();
         }
     }
     publisher.finish().unwrap();
     (disk, policy)
+}
+
+#[test]
+fn a_file_cut_short_before_the_checkpoint_that_needs_it_is_no_damage() {
+    let (disk, policy) = published(10);
+    let clock = Arc::new(SimClock::new(1_800_000_001_000_000_000));
+    let config = LogConfig { segment_bytes: 64 << 10, ..LogConfig::new("log.example/a/0") };
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), &config, clock.clone()).unwrap();
+    for n in 0..5 {
+        log.record(act_entry(&clock, n)).unwrap();
+    }
+    drop(log);
+    let bundle = crate::files::read_whole(&disk, "tlog/tile/entries/000.p/10", 1 << 20).unwrap().unwrap();
+    let sizes = [0, 1, bundle.len() / 2, bundle.len()];
+    for cut in sizes {
+        disk.plant("tlog/tile/entries/000.p/12", &bundle[..cut]);
+        let report = look(&disk, &policy);
+        assert!(report.damage.is_none(), "{cut}: {:?}", report.damage);
+        assert_eq!((report.tree.n_covered, report.n_records), (10, 15));
+    }
+    let mut other = bundle.clone();
+    other[100] ^= 1;
+    disk.plant("tlog/tile/entries/000.p/12", &other);
+    assert_eq!(place(&look(&disk, &policy)).unwrap().0, "tlog/tile/entries/000.p/12");
+    disk.plant("tlog/tile/entries/000.p/12", &bundle);
+    disk.plant("tlog/tile/entries/000.p/10", &bundle[..100]);
+    assert_eq!(place(&look(&disk, &policy)), Some(("tlog/tile/entries/000.p/10", 100)));
 }
 
 fn look(disk: &SimDisk, policy: &Policy) -> VerifyReport {
