@@ -182,10 +182,10 @@ fn sdk_v1(facts: &Facts<'_>, names: &Names) -> String {
     format!(
         "\"\"\"Made by `bartizan aks render`: the compute of Azure ML v1 (azureml-core).\"\"\"\n\n\
          from azureml.core import Workspace\n\
-         from azureml.core.compute import AksCompute\n\n\
+         from azureml.core.compute import AksCompute, ComputeTarget\n\n\
          workspace = Workspace.from_config()\n\
          configuration = AksCompute.{call}(\n    {},\n)\n\
-         compute = AksCompute.{act}(workspace, {}, configuration)\n\
+         compute = ComputeTarget.{act}(workspace, {}, configuration)\n\
          compute.wait_for_completion(show_output=True)\n",
         arguments.join(",\n    "),
         python(&names.compute),
