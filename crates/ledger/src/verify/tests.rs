@@ -350,7 +350,8 @@ fn a_file_cut_short_before_the_checkpoint_that_needs_it_is_no_damage() {
         log.record(act_entry(&clock, n)).unwrap();
     }
     drop(log);
-    let bundle = crate::files::read_whole(&disk, "tlog/tile/entries/000.p/10", 1 << 20).unwrap().unwrap();
+    let bundle =
+        crate::files::read_whole(&disk, "tlog/tile/entries/000.p/10", 1 << 20).unwrap().unwrap();
     let sizes = [0, 1, bundle.len() / 2, bundle.len()];
     for cut in sizes {
         disk.plant("tlog/tile/entries/000.p/12", &bundle[..cut]);
