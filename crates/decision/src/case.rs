@@ -13,6 +13,7 @@ use bartizan_core::{
     Findings, ModelName, ModelVersion, Obligations, Pseudonym, Refusal, RefusalCode, Tensor,
     Verdict,
 };
+use bartizan_guard::Judgement;
 use bartizan_ledger::{
     Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry, EntryClass,
     FindingList, ModelRef, Payload, PseudonymKind, Record, Upstream, commit, commit_outputs,
@@ -56,6 +57,7 @@ pub(crate) struct Case {
     n_rows: u64,
     findings: Findings,
     verdict: Verdict,
+    judgement: Option<Judgement>,
     durations: Durations,
 }
 
@@ -83,6 +85,7 @@ impl Case {
             n_rows: 0,
             findings: Findings::default(),
             verdict: Verdict::Allow,
+            judgement: None,
             durations: Durations::default(),
         })
     }
@@ -189,6 +192,41 @@ impl Case {
         self.findings = findings;
         self.verdict = verdict;
         self.durations.guard_ns = self.since_last_ns();
+    }
+
+    /// Keeps what the guard concluded before the model.
+    pub(crate) fn note_judgement(&mut self, judgement: Option<Judgement>) {
+        self.judgement = judgement;
+    }
+
+    /// Has `look` judge the answer with what was concluded before it; `None` where nothing was.
+    pub(crate) fn judge_answer(
+        &mut self,
+        look: impl FnOnce(&Self, &mut Judgement, &mut Findings) -> Verdict,
+    ) -> Option<(Verdict, Option<u32>)> {
+        let mut judgement = self.judgement.take()?;
+        let mut findings = std::mem::take(&mut self.findings);
+        let verdict = look(self, &mut judgement, &mut findings);
+        let retry_after_s = judgement.retry_after_s;
+        self.findings = findings;
+        self.verdict = self.verdict.max(verdict);
+        self.judgement = Some(judgement);
+        Some((verdict, retry_after_s))
+    }
+
+    /// When the request came.
+    pub(crate) fn at(&self) -> bartizan_core::Stamp {
+        self.arrival.at
+    }
+
+    /// Who asks.
+    pub(crate) fn principal(&self) -> &bartizan_core::Principal {
+        self.credential.principal()
+    }
+
+    /// Whose act in the caller's own system it is.
+    pub(crate) fn end_user(&self) -> Option<&str> {
+        self.asserted.end_user.as_deref()
     }
 
     pub(crate) fn note_predicted(&mut self) {
@@ -376,7 +414,7 @@ impl Case {
             digests: Digests {
                 policy: Some(self.snapshot.policies().digest()),
                 contract: model.map(|model| model.contract().digest()),
-                profile: None,
+                profile: model.and_then(Model::watch).map(|watch| watch.profile),
                 snapshot: Some(self.snapshot.digest()),
             },
             commitments,
@@ -384,7 +422,7 @@ impl Case {
             findings: FindingList::from(&self.findings),
             verdict: self.verdict,
             refusal: refusal.map(|refusal| refusal.code.as_str().into()),
-            guard_step: None,
+            guard_step: self.judgement.as_ref().map(|judgement| judgement.step),
             trace_context: self.arrival.trace_context,
             upstream: self.origin.as_ref().map(|origin| Upstream {
                 digest: origin.digest,

@@ -99,12 +99,13 @@ mod steps;
 mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod watched;
 
 pub use arrival::{Answer, Arrival, Chance, Protocol, Received, Rendered};
 pub use fold::{
     FoldKey, Folded, Folder, SINGLE_REFUSALS_PER_S, TALLIES_PER_WINDOW_MAX, WINDOW_NS, Whom,
 };
-pub use model::{Model, ModelTerms};
+pub use model::{Model, ModelTerms, Watch};
 pub use served::Served;
 pub use snapshot::{Site, Snapshot};
 pub use steps::{

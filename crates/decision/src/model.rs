@@ -1,11 +1,12 @@
 //! A model as requests meet it: its predictor, its contract, its bounds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bartizan_core::contract::{ContractError, Role};
 use bartizan_core::{Contract, Digest, ModelName, ModelVersion, Predictor, Recipe, Signature};
-use bartizan_guard::ContractGuard;
+use bartizan_guard::{ContractGuard, Guard};
 use bartizan_wire::table::Plan;
 
 use crate::case::Case;
@@ -25,6 +26,18 @@ pub struct Model {
     in_flight: Arc<AtomicUsize>,
     in_flight_max: usize,
     served: Counters,
+    watch: Option<Watch>,
+}
+
+/// What watches a model's callers, and for whom it speaks.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The guard.
+    pub guard: Arc<Guard>,
+    /// Digest of its profile's bytes.
+    pub profile: Digest,
+    /// Principals that speak for many end users: these are judged, never they.
+    pub channels: BTreeSet<String>,
 }
 
 /// What a model is called, and how many requests it may serve at once.
@@ -66,7 +79,19 @@ impl Model {
             in_flight,
             in_flight_max,
             served,
+            watch: None,
         })
+    }
+
+    /// The same, watched.
+    #[must_use]
+    pub fn watched(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// What watches it; `None` where only its contract is held against requests.
+    pub fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
     }
 
     /// Its registered name.

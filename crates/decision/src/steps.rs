@@ -11,12 +11,14 @@
 //!   answer;
 //! - D4: a panic in a guard, a predictor or a protocol is a refusal that is recorded.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bartizan_access::Credential;
 use bartizan_core::{
-    DecisionId, ModelVersion, PredictError, Predictor, Refusal, RefusalCode, Tensor, Verdict,
+    DecisionId, ModelVersion, Obligations, PredictError, Predictor, Refusal, RefusalCode, Tensor,
+    Verdict,
 };
 use bartizan_ledger::{Entry, Receipt};
 use bartizan_wire::Asserted;
@@ -27,6 +29,7 @@ use crate::fold::{FoldKey, Whom};
 use crate::model::Model;
 use crate::review::disclose;
 use crate::snapshot::Snapshot;
+use crate::watched;
 
 /// What a request asks for, as its head says.
 #[derive(Debug, Default)]
@@ -124,29 +127,35 @@ impl Admitted {
                     Verdict::Block
                 }
             };
-            (arranged, findings, verdict)
+            let judgement = match &arranged {
+                Ok(inputs) if verdict == Verdict::Allow => {
+                    watched::before(&case, inputs, &mut findings)
+                }
+                Ok(_) | Err(_) => None,
+            };
+            (arranged, findings, verdict, judgement)
         }));
-        let Ok((arranged, findings, verdict)) = judged else {
+        let Ok((arranged, findings, verdict, judgement)) = judged else {
             return Err(case.refuse(Refusal::new(RefusalCode::Internal), None));
         };
-        case.note_guard(findings, verdict);
+        let watched =
+            judgement.as_ref().map(|judgement| (judgement.verdict, judgement.retry_after_s));
+        case.note_guard(findings, watched.map_or(verdict, |(watched, _)| watched));
+        case.note_judgement(judgement);
         match arranged {
             Err(mismatch) => {
                 let refusal = Refusal::new(mismatch.code()).because(mismatch.to_string());
                 Err(case.refuse(refusal, None))
             }
             Ok(inputs) if Verdict::Degrade < verdict => {
-                let code = match verdict {
-                    Verdict::Throttle => RefusalCode::Throttled,
-                    Verdict::Allow
-                    | Verdict::Flag
-                    | Verdict::Degrade
-                    | Verdict::Block
-                    | Verdict::Quarantine => RefusalCode::InputRefused,
-                };
-                Err(case.refuse(Refusal::new(code), Some(&inputs)))
+                Err(case.refuse(Refusal::new(RefusalCode::InputRefused), Some(&inputs)))
             }
-            Ok(inputs) => Ok(Cleared { case, inputs }),
+            Ok(inputs) => match watched {
+                Some((verdict, retry_after_s)) if Verdict::Degrade < verdict => {
+                    Err(case.refuse(watched::refusal(verdict, retry_after_s), Some(&inputs)))
+                }
+                Some(_) | None => Ok(Cleared { case, inputs }),
+            },
         }
     }
 
@@ -235,9 +244,20 @@ impl Predicted {
             Err(refusal) => return case.refuse(refusal, Some(&inputs)),
         };
         case.keep_outputs(outputs);
-        let given = disclose(case.outputs(), case.obligations(), case.wanted(), |name| {
-            case.model_of().role(name)
-        });
+        let looked = catch_unwind(AssertUnwindSafe(|| case.judge_answer(watched::after)));
+        let obligations = match looked {
+            Ok(Some((verdict, retry_after_s))) if Verdict::Degrade < verdict => {
+                return case.refuse(watched::refusal(verdict, retry_after_s), Some(&inputs));
+            }
+            // What is degraded looks like any answer under an obligation to give labels only.
+            Ok(Some((Verdict::Degrade, _))) => {
+                Cow::Owned(Obligations { label_only: true, ..case.obligations().clone() })
+            }
+            Ok(_) => Cow::Borrowed(case.obligations()),
+            Err(_) => return case.refuse(Refusal::new(RefusalCode::Internal), Some(&inputs)),
+        };
+        let role = |name: &str| case.model_of().role(name);
+        let given = disclose(case.outputs(), &obligations, case.wanted(), role);
         if given.is_empty() {
             let detail = "the credential does not cover any of the wanted outputs";
             let refusal = Refusal::new(RefusalCode::Forbidden).because(detail);
@@ -250,7 +270,7 @@ impl Predicted {
             contract: model.contract(),
             id: case.protocol_id(),
             outputs: &given,
-            obligations: case.obligations(),
+            obligations: &obligations,
         };
         let protocol = case.protocol();
         let rendered = catch_unwind(AssertUnwindSafe(|| protocol.answer(&answer)))
