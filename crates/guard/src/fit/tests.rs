@@ -1,3 +1,5 @@
+//! Profiles: what they say of three data sets, and of references that are hardly any.
+
 use super::*;
 use crate::testing::{Source, contract, tensor};
 

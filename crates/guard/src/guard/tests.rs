@@ -1,3 +1,5 @@
+//! The guard against honest callers, attackers, framing, faults and its own past.
+
 use super::*;
 use crate::testing::{Source, ask, asker};
 
