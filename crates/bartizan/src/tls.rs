@@ -8,4 +8,3 @@
 pub(crate) mod clients;
 pub(crate) mod load;
 pub(crate) mod make;
-mod validity;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bartizan_access::PeerCertificate;
 use bartizan_core::clock::{NS_PER_S, Rfc3339};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,7 +12,6 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
 use super::clients::ClientsError;
-use super::validity::validity;
 use crate::files::{self, FileError};
 
 /// Longest certificate or key file, in bytes.
@@ -104,8 +104,9 @@ pub(crate) fn certified_key(
     if CHAIN_LEN_MAX < chain.len() {
         return Err(no_certificate());
     }
-    let (begin_s, end_s) =
-        validity(first).ok_or_else(|| LoadError::NotX509 { path: certificate.to_owned() })?;
+    let read = PeerCertificate::parse(first)
+        .map_err(|_| LoadError::NotX509 { path: certificate.to_owned() })?;
+    let (begin_s, end_s) = read.validity();
     if now_s < begin_s || end_s < now_s {
         let path = certificate.to_owned();
         return Err(LoadError::NotValidNow { path, begin_s, end_s, now_s });
@@ -186,7 +187,10 @@ mod tests {
         make::write(&dir.path().join("b"), NOW_S, u64::MAX / 4).unwrap();
         let bytes = fs::read(dir.path().join("b").join(make::CERTIFICATE_FILE)).unwrap();
         let der = CertificateDer::from_pem_slice(&bytes).unwrap();
-        assert_eq!(validity(&der).unwrap().1, NOW_S + make::LIFETIME_S_MAX);
+        assert_eq!(
+            PeerCertificate::parse(&der).unwrap().validity().1,
+            NOW_S + make::LIFETIME_S_MAX
+        );
     }
 
     /// L2: every way in which the files do not fit is told apart.
