@@ -78,8 +78,8 @@ pub(crate) fn nearest(
     threads: Threads,
 ) -> Neighbours {
     let postings = Postings::new(references);
-    let padded = Padded::new(references);
-    let search = Search { references, padded, queries, skip, postings: postings.as_ref(), k };
+    let tiles = Tiles::new(references);
+    let search = Search { references, tiles, queries, skip, postings: postings.as_ref(), k };
     let pieces = threads.map_ranges(queries.n, CHUNK, |range| search.run(range));
     let mut found = Neighbours { k, at: Vec::new(), distance: Vec::new() };
     for (at, distance) in pieces {
@@ -89,31 +89,36 @@ pub(crate) fn nearest(
     found
 }
 
-/// Points whose numbers fill whole lanes: zeros are added, which no distance notices.
-struct Padded {
-    width: usize,
-    dense: Vec<f32>,
+/// The references' numbers, [`LANES`] points side by side: of each tile its first column, then its
+/// second, so that one query's products with all points of a tile are summed at once. Points that
+/// fill the last tile are zeros and not looked at.
+struct Tiles {
+    d: usize,
+    columns: Vec<[f32; LANES]>,
     /// Squared length of each point.
-    squares: Vec<f32>,
+    squares: Vec<[f32; LANES]>,
 }
 
-impl Padded {
+impl Tiles {
     fn new(space: &Space) -> Self {
-        let width = space.d.next_multiple_of(LANES);
-        let mut dense = vec![0.0; space.n * width];
-        if space.d != 0 {
-            for (to, from) in dense.chunks_exact_mut(width).zip(space.dense.chunks_exact(space.d)) {
-                to[..space.d].copy_from_slice(from);
+        let n_tiles = space.n.div_ceil(LANES);
+        let mut columns = vec![[0.0; LANES]; n_tiles * space.d];
+        let mut squares = vec![[0.0; LANES]; n_tiles];
+        for at in 0..space.n {
+            let (tile, lane) = (at / LANES, at % LANES);
+            let point = space.point(at);
+            for (column, value) in columns[tile * space.d..].iter_mut().zip(point) {
+                column[lane] = *value;
             }
+            squares[tile][lane] = dot_f32(point, point);
         }
-        let squares = (0..space.n).map(|at| dot_f32(space.point(at), space.point(at))).collect();
-        Self { width, dense, squares }
+        Self { d: space.d, columns, squares }
     }
 }
 
 struct Search<'a> {
     references: &'a Space,
-    padded: Padded,
+    tiles: Tiles,
     queries: &'a Space,
     skip: &'a Skip<'a>,
     postings: Option<&'a Postings>,
@@ -123,14 +128,16 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&self, range: std::ops::Range<usize>) -> (Vec<u32>, Vec<f32>) {
         let n = self.references.n;
-        let mut squared = vec![0.0_f32; n * BLOCK];
+        let stride = self.tiles.squares.len() * LANES;
+        let mut squared = vec![0.0_f32; stride * BLOCK];
+        let mut best = Best::new(self.k);
         let (mut at, mut distance) = (Vec::new(), Vec::new());
         let mut query = range.start;
         while query < range.end {
             let block = BLOCK.min(range.end - query);
             self.dense(query, block, &mut squared);
             for lane in 0..block {
-                let squared = &mut squared[lane * n..(lane + 1) * n];
+                let squared = &mut squared[lane * stride..lane * stride + n];
                 self.categories(query + lane, squared);
                 self.texts(query + lane, squared);
                 if let Skip::Own(own) = self.skip
@@ -139,7 +146,7 @@ impl Search<'_> {
                     *own = f32::INFINITY;
                 }
                 let from = at.len();
-                select(squared, self.k, &mut at, &mut distance);
+                best.select(squared, &mut at, &mut distance);
                 self.refine(query + lane, &mut at[from..], &mut distance[from..]);
             }
             query += block;
@@ -148,29 +155,27 @@ impl Search<'_> {
     }
 
     fn dense(&self, query: usize, block: usize, squared: &mut [f32]) {
-        let n = self.references.n;
-        let width = self.padded.width;
-        if width == 0 {
+        let d = self.tiles.d;
+        if d == 0 {
             squared.iter_mut().for_each(|x| *x = 0.0);
             return;
         }
         // A short block repeats its last query, whose lanes are not looked at.
-        let mut points = vec![0.0; BLOCK * width];
-        for (lane, to) in points.chunks_exact_mut(width).enumerate() {
-            let from = self.queries.point(query + lane.min(block - 1));
-            to[..from.len()].copy_from_slice(from);
-        }
-        let (points, _) = points.as_chunks::<LANES>();
-        let lanes = width / LANES;
-        let own: [f32; BLOCK] = std::array::from_fn(|lane| {
-            let point = self.queries.point(query + lane.min(block - 1));
-            dot_f32(point, point)
-        });
-        let references = self.padded.dense.chunks_exact(width).zip(&self.padded.squares);
-        for (reference, (point, square)) in references.enumerate() {
-            let dots = dots(point.as_chunks::<LANES>().0, points, lanes);
+        let point = |lane: usize| self.queries.point(query + lane.min(block - 1));
+        let points: Vec<[f32; BLOCK]> =
+            (0..d).map(|at| std::array::from_fn(|lane| point(lane)[at])).collect();
+        let own: [f32; BLOCK] = std::array::from_fn(|lane| dot_f32(point(lane), point(lane)));
+        let stride = self.tiles.squares.len() * LANES;
+        let tiles = self.tiles.columns.chunks_exact(d).zip(&self.tiles.squares);
+        for (tile, (columns, squares)) in tiles.enumerate() {
+            let dots = dots(columns, &points);
             for lane in 0..BLOCK {
-                squared[lane * n + reference] = own[lane] + square - 2.0 * dots[lane];
+                let from = lane * stride + tile * LANES;
+                for ((to, square), dot) in
+                    squared[from..from + LANES].iter_mut().zip(squares).zip(dots[lane])
+                {
+                    *to = own[lane] + square - 2.0 * dot;
+                }
             }
         }
     }
@@ -227,40 +232,125 @@ impl Search<'_> {
     }
 }
 
-/// Products of `a` with each of the [`BLOCK`] points in `b`, `lanes` chunks each, summed in 8
-/// lanes as [`dot_f32`] does.
-fn dots(a: &[[f32; LANES]], b: &[[f32; LANES]], lanes: usize) -> [f32; BLOCK] {
+/// Products of the points of a tile with each query of a block, summed column by column.
+fn dots(columns: &[[f32; LANES]], points: &[[f32; BLOCK]]) -> [[f32; LANES]; BLOCK] {
     let mut sums = [[0.0_f32; LANES]; BLOCK];
-    let (b0, rest) = b.split_at(lanes);
-    let (b1, rest) = rest.split_at(lanes);
-    let (b2, b3) = rest.split_at(lanes);
-    for ((((x, y0), y1), y2), y3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
-        for (sum, y) in sums.iter_mut().zip([y0, y1, y2, y3]) {
-            for lane in 0..LANES {
-                sum[lane] += x[lane] * y[lane];
+    for (column, point) in columns.iter().zip(points) {
+        for (sum, value) in sums.iter_mut().zip(point) {
+            for (sum, x) in sum.iter_mut().zip(column) {
+                *sum += x * value;
             }
         }
     }
-    sums.map(|s| ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+    sums
 }
 
-/// Appends the `k` smallest of `squared`, ties by place.
-fn select(squared: &[f32], k: usize, at: &mut Vec<u32>, distance: &mut Vec<f32>) {
-    let mut best: Vec<(f32, u32)> = Vec::with_capacity(k + 1);
-    let mut bound = f32::INFINITY;
-    for (place, value) in squared.iter().enumerate() {
-        if *value < bound {
-            let insert = best.partition_point(|(kept, _)| kept <= value);
-            best.insert(insert, (*value, place as u32));
-            if k < best.len() {
-                best.pop();
+/// The `k` nearest of one query; kept from query to query for its memory.
+struct Best {
+    k: usize,
+    /// Candidates kept before those beyond the `k`th are dropped.
+    full: usize,
+    kept: Vec<(f32, u32)>,
+}
+
+impl Best {
+    fn new(k: usize) -> Self {
+        let full = (4 * k).max(64);
+        Self { k, full, kept: Vec::with_capacity(full) }
+    }
+
+    /// Appends the `k` smallest of `squared`, ties by place.
+    fn select(&mut self, squared: &[f32], at: &mut Vec<u32>, distance: &mut Vec<f32>) {
+        self.kept.clear();
+        let mut bound = f32::INFINITY;
+        for (piece, values) in squared.chunks(LANES).enumerate() {
+            // Nearly no piece holds a near one.
+            if !values.iter().fold(false, |any, value| any | (*value < bound)) {
+                continue;
             }
-            if best.len() == k {
-                bound = best.last().map_or(bound, |(kept, _)| *kept);
+            for (lane, value) in values.iter().enumerate() {
+                if *value < bound {
+                    self.kept.push((*value, (piece * LANES + lane) as u32));
+                    if self.kept.len() == self.full {
+                        bound = self.cut();
+                    }
+                }
+            }
+        }
+        self.cut();
+        self.kept.sort_unstable_by(nearer);
+        self.kept.resize(self.k, (f32::INFINITY, u32::MAX));
+        at.extend(self.kept.iter().map(|(_, place)| *place));
+        distance.extend(self.kept.iter().map(|(squared, _)| squared.max(0.0).sqrt()));
+    }
+
+    /// Drops all but the `k` nearest. Later places are farther where they are as near, so that
+    /// what follows must be nearer than the `k`th, which is given back.
+    fn cut(&mut self) -> f32 {
+        if self.kept.len() <= self.k || self.k == 0 {
+            self.kept.truncate(self.k);
+            return f32::INFINITY;
+        }
+        let (_, last, _) = self.kept.select_nth_unstable_by(self.k - 1, nearer);
+        let bound = last.0;
+        self.kept.truncate(self.k);
+        bound
+    }
+}
+
+fn nearer(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few different values, so that ties are many.
+    fn values(n: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f32>> {
+        proptest::collection::vec((0_u8..40).prop_map(f32::from), n)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_selected_are_those_of_a_whole_sort(squared in values(0..700), k in 0_usize..70) {
+            let mut expected: Vec<(f32, u32)> =
+                squared.iter().enumerate().map(|(at, x)| (*x, at as u32)).collect();
+            expected.sort_by(nearer);
+            expected.resize(k.max(expected.len()), (f32::INFINITY, u32::MAX));
+            let (mut at, mut distance) = (Vec::new(), Vec::new());
+            let mut best = Best::new(k);
+            // The second query finds the memory of the first.
+            best.select(&squared, &mut at, &mut distance);
+            best.select(&squared, &mut at, &mut distance);
+            let once: Vec<u32> = expected[..k].iter().map(|(_, place)| *place).collect();
+            prop_assert_eq!(at, [once.clone(), once].concat());
+        }
+
+        #[test]
+        fn neighbours_are_those_of_every_pair_compared(
+            dense in values(0..120), d in 1_usize..11, k in 1_usize..6,
+        ) {
+            let n = dense.len() / d;
+            let dense = dense[..n * d].to_vec();
+            let space = Space { n, d, dense, ..Space::default() };
+            let own: Vec<u32> = (0..n as u32).collect();
+            let found = nearest(&space, &space, &Skip::Own(&own), k, Threads::new(2));
+            for query in 0..n {
+                let far = |at: usize| -> f32 {
+                    let pairs = space.point(query).iter().zip(space.point(at));
+                    pairs.map(|(a, b)| (a - b) * (a - b)).sum()
+                };
+                let mut all: Vec<f32> = (0..n).filter(|at| *at != query).map(far).collect();
+                all.sort_by(f32::total_cmp);
+                let told: Vec<f32> = found.of(query).map(|(_, distance)| distance).collect();
+                let expected: Vec<f32> = all.iter().take(k).map(|x| x.sqrt()).collect();
+                prop_assert_eq!(told, expected, "query {}", query);
             }
         }
     }
-    best.resize(k, (f32::INFINITY, u32::MAX));
-    at.extend(best.iter().map(|(_, place)| *place));
-    distance.extend(best.iter().map(|(squared, _)| squared.max(0.0).sqrt()));
 }
