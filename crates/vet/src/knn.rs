@@ -1,12 +1,17 @@
 //! Nearest points, by looking at all of them.
 
-use bartizan_stats::sum::{LANES, dot_f32};
+use bartizan_stats::sum::dot_f32;
 
 use crate::parallel::Threads;
 use crate::space::{MISMATCH, Space, TEXT};
 
-/// Queries of a block: each reference point is fetched once for all of them.
-const BLOCK: usize = 4;
+/// Queries of a block: each tile of references is fetched once for all of them.
+const BLOCK: usize = 8;
+/// References side by side in a tile. So many that the compiler keeps the loop over them and
+/// makes vectors of it; eight, unrolled, it shuffles.
+const TILE: usize = 64;
+/// Distances that are looked at together for one that is near enough.
+const SCAN: usize = 16;
 /// Queries that one item of work looks up.
 const CHUNK: usize = 128;
 
@@ -89,23 +94,23 @@ pub(crate) fn nearest(
     found
 }
 
-/// The references' numbers, [`LANES`] points side by side: of each tile its first column, then its
+/// The references' numbers, [`TILE`] points side by side: of each tile its first column, then its
 /// second, so that one query's products with all points of a tile are summed at once. Points that
 /// fill the last tile are zeros and not looked at.
 struct Tiles {
     d: usize,
-    columns: Vec<[f32; LANES]>,
+    columns: Vec<[f32; TILE]>,
     /// Squared length of each point.
-    squares: Vec<[f32; LANES]>,
+    squares: Vec<[f32; TILE]>,
 }
 
 impl Tiles {
     fn new(space: &Space) -> Self {
-        let n_tiles = space.n.div_ceil(LANES);
-        let mut columns = vec![[0.0; LANES]; n_tiles * space.d];
-        let mut squares = vec![[0.0; LANES]; n_tiles];
+        let n_tiles = space.n.div_ceil(TILE);
+        let mut columns = vec![[0.0; TILE]; n_tiles * space.d];
+        let mut squares = vec![[0.0; TILE]; n_tiles];
         for at in 0..space.n {
-            let (tile, lane) = (at / LANES, at % LANES);
+            let (tile, lane) = (at / TILE, at % TILE);
             let point = space.point(at);
             for (column, value) in columns[tile * space.d..].iter_mut().zip(point) {
                 column[lane] = *value;
@@ -128,7 +133,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&self, range: std::ops::Range<usize>) -> (Vec<u32>, Vec<f32>) {
         let n = self.references.n;
-        let stride = self.tiles.squares.len() * LANES;
+        let stride = self.tiles.squares.len() * TILE;
         let mut squared = vec![0.0_f32; stride * BLOCK];
         let mut best = Best::new(self.k);
         let (mut at, mut distance) = (Vec::new(), Vec::new());
@@ -162,19 +167,16 @@ impl Search<'_> {
         }
         // A short block repeats its last query, whose lanes are not looked at.
         let point = |lane: usize| self.queries.point(query + lane.min(block - 1));
-        let points: Vec<[f32; BLOCK]> =
-            (0..d).map(|at| std::array::from_fn(|lane| point(lane)[at])).collect();
         let own: [f32; BLOCK] = std::array::from_fn(|lane| dot_f32(point(lane), point(lane)));
-        let stride = self.tiles.squares.len() * LANES;
+        let stride = self.tiles.squares.len() * TILE;
         let tiles = self.tiles.columns.chunks_exact(d).zip(&self.tiles.squares);
         for (tile, (columns, squares)) in tiles.enumerate() {
-            let dots = dots(columns, &points);
-            for lane in 0..BLOCK {
-                let from = lane * stride + tile * LANES;
-                for ((to, square), dot) in
-                    squared[from..from + LANES].iter_mut().zip(squares).zip(dots[lane])
-                {
-                    *to = own[lane] + square - 2.0 * dot;
+            for (lane, own) in own.iter().enumerate() {
+                let dots = dots(columns, point(lane));
+                let from = lane * stride + tile * TILE;
+                let to = squared[from..from + TILE].iter_mut();
+                for ((to, square), dot) in to.zip(squares).zip(dots) {
+                    *to = own + square - 2.0 * dot;
                 }
             }
         }
@@ -232,14 +234,19 @@ impl Search<'_> {
     }
 }
 
-/// Products of the points of a tile with each query of a block, summed column by column.
-fn dots(columns: &[[f32; LANES]], points: &[[f32; BLOCK]]) -> [[f32; LANES]; BLOCK] {
-    let mut sums = [[0.0_f32; LANES]; BLOCK];
-    for (column, point) in columns.iter().zip(points) {
-        for (sum, value) in sums.iter_mut().zip(point) {
-            for (sum, x) in sum.iter_mut().zip(column) {
-                *sum += x * value;
-            }
+/// Products of the points of a tile with a query, four columns at a time.
+fn dots(columns: &[[f32; TILE]], point: &[f32]) -> [f32; TILE] {
+    let mut sums = [0.0_f32; TILE];
+    let (fours, rest) = columns.as_chunks::<4>();
+    let (point, last) = point.as_chunks::<4>();
+    for ([a, b, c, d], [p, q, r, s]) in fours.iter().zip(point) {
+        for lane in 0..TILE {
+            sums[lane] += (a[lane] * p + b[lane] * q) + (c[lane] * r + d[lane] * s);
+        }
+    }
+    for (column, value) in rest.iter().zip(last) {
+        for (sum, x) in sums.iter_mut().zip(column) {
+            *sum += x * value;
         }
     }
     sums
@@ -263,14 +270,14 @@ impl Best {
     fn select(&mut self, squared: &[f32], at: &mut Vec<u32>, distance: &mut Vec<f32>) {
         self.kept.clear();
         let mut bound = f32::INFINITY;
-        for (piece, values) in squared.chunks(LANES).enumerate() {
+        for (piece, values) in squared.chunks(SCAN).enumerate() {
             // Nearly no piece holds a near one.
             if !values.iter().fold(false, |any, value| any | (*value < bound)) {
                 continue;
             }
             for (lane, value) in values.iter().enumerate() {
                 if *value < bound {
-                    self.kept.push((*value, (piece * LANES + lane) as u32));
+                    self.kept.push((*value, (piece * SCAN + lane) as u32));
                     if self.kept.len() == self.full {
                         bound = self.cut();
                     }
