@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) witnesses: Witnesses,
     /// The authority that time-stamps the log's checkpoints (RFC 3161).
     pub(crate) time_stamps: TimeStamps,
+    /// How long each class of what is kept is kept. A legal hold keeps it longer.
+    pub(crate) retention: keys::Retention,
     /// Bounds on models.
     pub(crate) models: Models,
     /// Protocols whose paths name no model: Azure ML's `/score`, MLflow's `/invocations`.

@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod log_key;
 mod models;
 pub(crate) mod operation;
+mod prune;
 pub(crate) mod reach;
 pub(crate) mod reopen;
 pub(crate) mod revocations;
@@ -144,6 +145,27 @@ pub(crate) enum OperationError {
         /// The folder.
         folder: std::path::PathBuf,
     },
+    /// Too young to be ended.
+    #[error(
+        "nothing younger than {days_min} days may be ended (`retention.{class}.days_min`), asked was {days}"
+    )]
+    TooYoung {
+        /// Of what.
+        class: &'static str,
+        /// How old, in days.
+        days: u32,
+        /// The least.
+        days_min: u32,
+    },
+    /// What stands for a person is none.
+    #[error("what stands for a person is 64 hexadecimal digits")]
+    Root,
+    /// Which records are too old cannot be told.
+    #[error("cannot read the log to prune it")]
+    Prunable(#[source] bartizan_ledger::ReadError),
+    /// Records that are on record as pruned are not all gone.
+    #[error("the tombstone is on record, but not every segment could be removed; prune again")]
+    Remove(#[source] std::io::Error),
     /// The log cannot be copied.
     #[error(transparent)]
     Copy(#[from] bartizan_ledger::CopyError),
@@ -243,7 +265,7 @@ impl OperationError {
             | Self::PoliciesMoved
             | Self::Memory { .. } => Refused::Conflict,
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
-            Self::NotEmpty { .. } => Refused::Conflict,
+            Self::NotEmpty { .. } | Self::TooYoung { .. } => Refused::Conflict,
             Self::Unrecorded(_) => Refused::Unrecordable,
             Self::Approval(ApprovalError::Absent) => Refused::Absent,
             Self::Approval(
@@ -256,13 +278,15 @@ impl OperationError {
             Self::Approval(
                 ApprovalError::TooLong | ApprovalError::Reason | ApprovalError::Span,
             ) => Refused::Invalid,
-            Self::Shared(SharedError::List(_)) => Refused::Invalid,
+            Self::Root | Self::Shared(SharedError::List(_)) => Refused::Invalid,
             Self::Shared(SharedError::Unreachable(_)) => Refused::Failed,
             Self::Keys(KeysError::Entropy)
             | Self::Repository(RepositoryError::File(_) | RepositoryError::Entry { .. })
             | Self::Sealing(_)
             | Self::Gate(_)
             | Self::Copy(_)
+            | Self::Prunable(_)
+            | Self::Remove(_)
             | Self::Incomplete(_) => Refused::Failed,
         }
     }
@@ -414,6 +438,7 @@ impl Owner {
             Operation::KeysRotate(rotate) => self.rotate_keys(caller, rotate),
             Operation::Backup(backup) => self.back_up(caller, backup),
             Operation::AccessReload(reload) => self.reload_policies(caller, reload.policies),
+            Operation::Prune(prune) => self.prune(caller, prune),
             Operation::EvidenceOpen(open) => {
                 let act = Act::EvidenceOpened { decision: open.decision.0 };
                 let receipt = self.record(caller, &act)?;

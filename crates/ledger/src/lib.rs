@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod pacing;
 mod prove;
+mod prune;
 mod publish;
 mod queue;
 mod read;
@@ -53,6 +54,7 @@ pub use log::{
 };
 pub use memory::MemDisk;
 pub use prove::{ProveError, prove_record};
+pub use prune::{Prunable, kept_leaf_hash, prunable};
 #[cfg(any(test, feature = "testing"))]
 pub use publish::PublisherMutant;
 pub use publish::{

@@ -120,6 +120,11 @@ impl Reader {
         &self.origin
     }
 
+    /// First record that it holds: those before it were pruned.
+    pub fn first_index(&self) -> u64 {
+        self.segments.first().map_or(0, |segment| segment.header.first_index)
+    }
+
     /// Which life of the log its last segment is of, from 1.
     pub fn epoch(&self) -> u64 {
         self.segments.last().map_or(1, |segment| segment.header.epoch)

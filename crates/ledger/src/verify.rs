@@ -6,6 +6,7 @@
 //! - V2: what was not checked is said;
 //! - V3: what was published is what the log says: every bundle, tile and checkpoint.
 
+mod pruned;
 mod tree;
 
 use std::io;
@@ -29,6 +30,7 @@ use crate::wal::{
     CHAIN_START, Frame, FrameFault, HeaderFault, SegmentHeader, WAL_DIR, parse_segment_name,
     segment_name,
 };
+use pruned::Tombstones;
 use tree::Audit;
 
 /// Whether somebody may be writing the log meanwhile.
@@ -89,6 +91,8 @@ pub struct VerifyReport {
     pub origin: String,
     /// Which life of the log its last segment is of.
     pub epoch: u64,
+    /// Records before the first that is there, which a tombstone of this log says were pruned.
+    pub n_pruned: u64,
     /// Records read and found right, up to the first damage.
     pub n_records: u64,
     /// Segments read.
@@ -190,7 +194,8 @@ pub fn verify_with(
 ) -> Result<VerifyReport, ReadError> {
     let mut run = Run::new(disk, *checks, scope)?;
     let firsts = std::mem::take(&mut run.firsts);
-    let mut is_whole = firsts.first() == Some(&0);
+    let begin = firsts.first().copied().unwrap_or(0);
+    let mut is_whole = !firsts.is_empty();
     for (segment_idx, first_index) in firsts.iter().enumerate() {
         let next = firsts.get(segment_idx + 1).copied();
         match run.segment(*first_index, next, progress)? {
@@ -200,6 +205,11 @@ pub fn verify_with(
                 break;
             }
         }
+    }
+    if is_whole {
+        let unexplained = run.tombstones.unexplained(begin);
+        run.report.n_pruned = if unexplained.is_none() { begin } else { 0 };
+        run.report.damage = run.report.damage.take().or(unexplained);
     }
     run.report.chain = run.chain;
     run.report.n_erased = run.erasures.n_explained();
@@ -234,6 +244,7 @@ struct Run<'d> {
     total_bytes: u64,
     told_bytes: u64,
     erasures: Erasures,
+    tombstones: Tombstones,
 }
 
 /// Bytes between two calls of `progress`.
@@ -265,11 +276,18 @@ impl<'d> Run<'d> {
         if report.damage.is_some() {
             firsts.clear();
         }
+        let mut audit = audit.is_needed().then_some(audit);
+        if let Some(audit) = audit.as_mut().filter(|_| 0 < index) {
+            audit.begin_at(index).map_err(io_error(TLOG_DIR))?;
+            if let Some(damage) = audit.damage.take() {
+                report.damage.get_or_insert(damage);
+                firsts.clear();
+            }
+        }
         Ok(Self {
             disk,
             checks,
-            // A log whose beginning was pruned has no tree to grow from.
-            audit: (audit.is_needed() && index == 0).then_some(audit),
+            audit,
             scope,
             firsts,
             report,
@@ -279,6 +297,7 @@ impl<'d> Run<'d> {
             total_bytes,
             told_bytes: 0,
             erasures: Erasures::default(),
+            tombstones: Tombstones::default(),
         })
     }
 
@@ -308,6 +327,7 @@ impl<'d> Run<'d> {
             self.damage(&name, 0, Some(first_index), DamageKind::Misplaced(reason));
             return Ok(ControlFlow::Break(()));
         }
+        self.tombstones.begins(first_index, header.chain);
         let len = cursor.len();
         let mut walk = Walk::new(cursor, first_index, header.chain);
         let flow = self.frames(&name, &mut walk, next, progress)?;
@@ -438,6 +458,7 @@ impl<'d> Run<'d> {
         let record = Record::decode(frame.leaf).map_err(DamageKind::Record)?;
         if let Body::Act(act) = &record.body {
             self.erasures.note(act);
+            self.tombstones.note(act);
         }
         if frame.sealed.is_empty() {
             return Ok(());

@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
     check_reason(&args.reason)?;
     let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
     let replicas = replicas(&environment)?;
-    let operation = Operation::Erase(Erase { subject, reason: args.reason.clone() });
+    let operation =
+        Operation::Erase(Erase { subject, is_root: false, reason: args.reason.clone() });
     let here = erase(&place.environment, &operation)?;
     let elsewhere: Vec<Confirmed> = replicas
         .into_iter()

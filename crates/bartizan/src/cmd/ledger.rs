@@ -76,6 +76,19 @@ pub(crate) enum Args {
         #[arg(long, value_name = "TEXT", default_value = "rotation")]
         reason: String,
     },
+    /// End what is older than its class's `retention.*.days_max` and not held: keys are destroyed,
+    /// records removed behind a tombstone; every proof that was made still verifies
+    Prune {
+        /// Only this class
+        #[arg(long, value_enum, value_name = "CLASS")]
+        class: Option<crate::owner::operation::RetentionClass>,
+        /// How old, in days [default: the class's `days_max`]
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u32>,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "retention")]
+        reason: String,
+    },
     /// Print the policy that trusts this environment's log: what others need to check its proofs
     Policy,
     /// Print the log's verifier keys, one a line: what a witness is told
@@ -109,6 +122,9 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
             check::run(what, policy.as_deref(), *format, place, out)
         }
         Args::Rotate { what, reason } => rotate::run(*what, reason, place, out),
+        Args::Prune { class, older_than, reason } => {
+            rotate::prune((*class, *older_than), reason, place, out)
+        }
         Args::Policy => {
             let keys = keys(&place.environment)?;
             for key in keys {

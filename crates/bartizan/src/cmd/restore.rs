@@ -87,7 +87,7 @@ fn check_log(path: &Path, manifest: &Manifest) -> Result<(), Failure> {
             "the log in the backup: {segment}, byte {offset}: {kind}"
         )));
     }
-    let (found, expected) = (report.n_records, manifest.n_records);
+    let (found, expected) = (report.n_pruned + report.n_records, manifest.n_records);
     if report.origin != manifest.origin || found != expected {
         return Err(Failure::no(format!(
             "the log in the backup is `{}` with {found} records, its manifest says `{}` with {expected}",

@@ -54,7 +54,7 @@ impl Owner {
             error!(glass, operation = operation.name(), "admin.glass.used");
             return Ok(None);
         }
-        let body = operation.body().unwrap_or_default();
+        let body = self.without_name(operation).body().unwrap_or_default();
         let pending = Pending {
             what,
             operation: operation.name().to_owned(),

@@ -8,16 +8,19 @@
 
 use std::sync::MutexGuard;
 
+use bartizan_core::digest::hex;
 use bartizan_core::entropy::random;
-use bartizan_core::{Principal, Pseudonym};
+use bartizan_core::{Digest, EraseError, Principal, Pseudonym};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, ErasureId, ErasurePlan, HoldId, OpenErasure, Receipt, SealingKeys,
     SealingKeysError,
 };
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use super::operation::{
-    Erase, ErasureRow, HoldAdd, HoldRelease, HoldRow, Kept, KeysRotate, KeysRotation, Outcome,
+    Erase, ErasureRow, HoldAdd, HoldRelease, HoldRow, Kept, KeysRotate, KeysRotation, Operation,
+    Outcome,
 };
 use super::store::Act;
 use super::{OperationError, Owner, State};
@@ -40,8 +43,12 @@ impl Owner {
         let state = self.state();
         self.finish_begun(&state)?;
         let sealing = self.store.sealing();
+        if let Some(gate) = self.world.erasers.first().filter(|_| erase.is_root) {
+            let reason = "it needs the person's name, which nothing keeps while an erasure waits:                           break the glass and erase again";
+            return Err(EraseError { gate: gate.gate(), reason: reason.to_owned() }.into());
+        }
         let id = ErasureId(random(&*self.world.entropy));
-        let plan = sealing.plan_erasure(&erase.subject);
+        let plan = self.plan(erase)?;
         if !plan.held_by.is_empty() {
             return self.wait(caller, erase, id, &plan);
         }
@@ -57,6 +64,29 @@ impl Owner {
         }
         let (keys, receipt) = self.carry_out(Some(caller), id, &plan.keys)?;
         Ok(Outcome::Kept(Kept::Erasure(self.row(id, &keys, &[], &receipt))))
+    }
+
+    fn plan(&self, erase: &Erase) -> Result<ErasurePlan, OperationError> {
+        let sealing = self.store.sealing();
+        if !erase.is_root {
+            return Ok(sealing.plan_erasure(&erase.subject));
+        }
+        let root = format!("sha256:{}", erase.subject);
+        let root: Digest = root.parse().map_err(|_| OperationError::Root)?;
+        Ok(sealing.plan_erasure_of(Zeroizing::new(root.0)))
+    }
+
+    /// The operation as it is kept while it waits: without the person's name, which would outlive
+    /// the erasure in a file and, as a digest that can be guessed, in the record.
+    pub(super) fn without_name(&self, operation: &Operation) -> Operation {
+        match operation {
+            Operation::Erase(erase) if !erase.is_root => {
+                let root = self.store.sealing().subject_root(&erase.subject);
+                let (subject, reason) = (hex(&*root), erase.reason.clone());
+                Operation::Erase(Erase { subject, is_root: true, reason })
+            }
+            other => other.clone(),
+        }
     }
 
     fn wait(
@@ -241,7 +271,7 @@ impl Owner {
     }
 }
 
-fn of_erasure(kind: ActKind, id: ErasureId) -> RecordedAct<'static> {
+pub(super) fn of_erasure(kind: ActKind, id: ErasureId) -> RecordedAct<'static> {
     let mut act = RecordedAct::new(kind);
     act.resource = Some(id.to_string().into());
     act

@@ -63,6 +63,8 @@ pub(crate) enum Operation {
     KeysRotate(KeysRotate),
     /// Copy the environment.
     Backup(Backup),
+    /// Destroy keys that are too old.
+    Prune(Prune),
     /// Note that a gate's command was run, and what it concluded.
     GateRun(GateRun),
 }
@@ -266,9 +268,13 @@ mod severity {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Erase {
-    /// Who, as `bartizan-subject` names it in requests.
+    /// Who, as `bartizan-subject` names it in requests; or, while it waits for a second person,
+    /// a keyed hash that stands for him, 64 hexadecimal digits.
     #[serde(deserialize_with = "person")]
     pub(crate) subject: String,
+    /// Whether `subject` is what stands for him.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_root: bool,
     /// Why, for the record; never a person's name.
     #[serde(deserialize_with = "reason")]
     pub(crate) reason: String,
@@ -325,6 +331,49 @@ pub(crate) enum KeysRotation {
 pub(crate) struct KeysRotate {
     /// Which.
     pub(crate) what: KeysRotation,
+    /// Why, for the record.
+    #[serde(deserialize_with = "reason")]
+    pub(crate) reason: String,
+}
+
+/// A class of what is kept.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RetentionClass {
+    /// Keys of subjects and months.
+    Subjects,
+    /// Keys of days.
+    Days,
+    /// Records, by whole segments.
+    Records,
+}
+
+impl RetentionClass {
+    /// All of them.
+    pub(crate) const ALL: &[Self] = &[Self::Subjects, Self::Days, Self::Records];
+
+    /// The word for people and configurations.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Subjects => "subjects",
+            Self::Days => "days",
+            Self::Records => "records",
+        }
+    }
+}
+
+/// See [`Operation::Prune`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prune {
+    /// Of what; absent: every class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) class: Option<RetentionClass>,
+    /// How old in days; absent: as the class's `days_max` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) older_than_days: Option<u32>,
     /// Why, for the record.
     #[serde(deserialize_with = "reason")]
     pub(crate) reason: String,
@@ -457,6 +506,7 @@ impl Operation {
         "hold-list",
         "keys-rotate",
         "backup",
+        "prune",
         "gate-run",
         "access-reload",
     ];
@@ -484,6 +534,7 @@ impl Operation {
             Self::HoldList => "hold-list",
             Self::KeysRotate(_) => "keys-rotate",
             Self::Backup(_) => "backup",
+            Self::Prune(_) => "prune",
             Self::GateRun(_) => "gate-run",
             Self::AccessReload(_) => "access-reload",
         }
@@ -495,6 +546,7 @@ impl Operation {
             Self::Erase(_) => Some(Sensitive::Erase),
             Self::HoldRelease(_) => Some(Sensitive::HoldRelease),
             Self::KeysRotate(_) => Some(Sensitive::KeyRotation),
+            Self::Prune(_) => Some(Sensitive::Prune),
             Self::Revoke(_) => Some(Sensitive::Revoke),
             Self::AccessReload(_) => Some(Sensitive::PolicyChange),
             Self::KeyIssue(_)
@@ -544,6 +596,7 @@ impl Operation {
             Self::ApprovalsList | Self::KeyList | Self::ModelList | Self::HoldList => {
                 Ok(b"{}".to_vec())
             }
+            Self::Prune(prune) => serde_json::to_vec(prune),
         }
     }
 
@@ -576,6 +629,7 @@ impl Operation {
             "hold-list" => read::<Empty>(body).map(|Empty {}| Self::HoldList),
             "keys-rotate" => read(body).map(Self::KeysRotate),
             "backup" => read(body).map(Self::Backup),
+            "prune" => read(body).map(Self::Prune),
             "gate-run" => read(body).map(Self::GateRun),
             "access-reload" => read(body).map(Self::AccessReload),
             _ => Err(ParseError::Unknown),
@@ -715,6 +769,19 @@ pub(crate) enum Kept {
         /// Where the record of it stands: the last that it holds.
         receipt: String,
     },
+    /// What was too old was ended.
+    Pruned {
+        /// Keys of days.
+        n_days: u64,
+        /// Keys of subjects.
+        n_subjects: u64,
+        /// Records that were removed.
+        n_records: u64,
+        /// What is kept all the same, and why.
+        kept: Vec<String>,
+        /// Where the records of it stand.
+        receipts: Vec<String>,
+    },
     /// A key was exchanged.
     Rotated {
         /// How often all keys were wrapped anew.
@@ -836,12 +903,21 @@ mod tests {
             Operation::ModelUnload(model),
             Operation::ModelList,
             Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) }),
-            Operation::Erase(Erase { subject: "patient 17".into(), reason: "art 17".into() }),
+            Operation::Erase(Erase {
+                subject: "patient 17".into(),
+                is_root: false,
+                reason: "art 17".into(),
+            }),
             Operation::HoldAdd(HoldAdd { subject: None, reason: "case 4".into() }),
             Operation::HoldRelease(HoldRelease { hold: Hex16([7; 16]), reason: "over".into() }),
             Operation::HoldList,
             Operation::KeysRotate(KeysRotate { what: KeysRotation::Kek, reason: "yearly".into() }),
             Operation::Backup(Backup { to: "/a".into(), keys_to: Some("/b".into()) }),
+            Operation::Prune(Prune {
+                class: Some(RetentionClass::Days),
+                older_than_days: Some(400),
+                reason: "yearly".into(),
+            }),
             Operation::GateRun(GateRun {
                 gate: Gate::Scan,
                 outcome: GateOutcome::Failed,

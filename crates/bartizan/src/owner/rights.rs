@@ -208,7 +208,7 @@ fn right(operation: &Operation, state: &State) -> (PolicyAction, About) {
             (PolicyAction::OpenEvidence, About::Decision(open.decision.0.to_string()))
         }
         Operation::Erase(_) => (PolicyAction::Erase, About::Environment),
-        Operation::HoldAdd(_) | Operation::HoldRelease(_) => {
+        Operation::HoldAdd(_) | Operation::HoldRelease(_) | Operation::Prune(_) => {
             (PolicyAction::Retain, About::Environment)
         }
         Operation::HoldList => (PolicyAction::Administer, About::Environment),

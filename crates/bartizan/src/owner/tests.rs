@@ -71,7 +71,7 @@ impl Setup {
     fn with(mut config: Config, server: Server) -> Self {
         let (dir, world) = (TempDir::new(), world());
         config.ledger.volatile = true;
-        config.ledger.segment_bytes = 1024 * 1024;
+        config.ledger.segment_bytes = config.ledger.segment_bytes.min(1024 * 1024);
         let plan = Plan {
             config,
             tls_lifetime_s: 60,
@@ -298,8 +298,9 @@ fn gate_run() -> GateRun {
 fn every_verb_works_with_the_server_up_and_down() {
     let rows = table();
     let named: Vec<_> = rows.iter().map(|(name, ..)| *name).collect();
-    // Erasing, releasing and agreeing have tests of their own: they are more than one record.
-    let here = |name: &&&str| !matches!(**name, "erase" | "hold-release" | "backup" | "approve");
+    // Erasing, releasing, pruning and agreeing have tests of their own: they are more than one record.
+    let here =
+        |name: &&&str| !matches!(**name, "erase" | "hold-release" | "backup" | "prune" | "approve");
     let all: Vec<&str> = Operation::NAMES.iter().filter(here).copied().collect();
     assert_eq!(named, all, "the table must have every operation");
     for (name, prepare, act) in rows {
@@ -586,7 +587,8 @@ impl Setup {
     }
 
     fn erase(&self, subject: &str) -> operation::ErasureRow {
-        let erase = operation::Erase { subject: subject.into(), reason: "art 17".into() };
+        let erase =
+            operation::Erase { subject: subject.into(), is_root: false, reason: "art 17".into() };
         let operation::Kept::Erasure(row) = self.kept(Operation::Erase(erase)) else {
             panic!("no erasure")
         };
@@ -688,7 +690,7 @@ fn other_gates_erase_too_or_the_erasure_is_not_complete() {
     let mut setup = Setup::new(Server::Down);
     setup.world.erasers = vec![Arc::new(Gate(false.into()))];
     decide(&setup.take(), "ann", 1);
-    let erase = operation::Erase { subject: "ann".into(), reason: "art 17".into() };
+    let erase = operation::Erase { subject: "ann".into(), is_root: false, reason: "art 17".into() };
     let error = setup.perform(&Operation::Erase(erase)).unwrap_err();
     assert_eq!(error.answer(), Answer::Unknown, "{error}");
     assert_eq!(setup.sealed(), (1, 0, 0));
@@ -853,6 +855,46 @@ fn what_takes_two_people_waits_for_the_second() {
     assert_eq!(last, wanted);
 }
 
+/// O5: an erasure that waits for the second person keeps no name, in no file and no record, and
+/// is carried out all the same.
+#[test]
+fn an_erasure_that_waits_keeps_no_name() {
+    use super::operation::{Approve, Verdict};
+    use bartizan_core::{AuthProof, Principal, Pseudonym};
+    const NAME: &str = "patient-4711-of-ward-nine";
+    let mut config = Config::default();
+    config.approvals.operations = vec!["erase".to_owned()];
+    let setup = Setup::with(config, Server::Down);
+    let environment = Environment::open(&setup.root()).unwrap();
+    let approvals = environment.approvals_file();
+    let owner = Owner::take(environment, setup.world.clone()).unwrap();
+    decide(&owner, NAME, 1);
+    let person = |name: &str| Principal {
+        name: name.parse().unwrap(),
+        pseudonym: Pseudonym([3; 16]),
+        proof: AuthProof::Certificate { fingerprint: "ab".into() },
+    };
+    let (subject, reason) = (NAME.to_owned(), "request 17".to_owned());
+    let erase = Operation::Erase(operation::Erase { subject, is_root: false, reason });
+    let asked = owner.perform(&person("ann"), &erase).unwrap();
+    let Outcome::Waiting { approval, .. } = asked else { panic!("it did not wait: {asked:?}") };
+    let text = std::fs::read_to_string(&approvals).unwrap();
+    assert!(text.contains("is_root") && !text.contains(NAME), "{text}");
+    // Nor does a digest of what was asked, in the record, tell it to who guesses.
+    let guessed = Digest::of_parts(&[b"erase", b"\n", &erase.body().unwrap()]).to_string();
+    let wal = setup.root().join("store/wal");
+    for file in std::fs::read_dir(wal).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(guessed.len()).any(|part| part == guessed.as_bytes()));
+    }
+    let agree = Operation::Approve(Approve { id: approval, verdict: Verdict::Agree });
+    let done = owner.perform(&person("bob"), &agree).unwrap();
+    let Outcome::Kept(operation::Kept::Erasure(row)) = done else { panic!("{done:?}") };
+    assert_eq!((row.state.as_str(), row.n_keys), ("erased", 1));
+    drop(owner);
+    assert_eq!(setup.sealed(), (0, 1, 0));
+}
+
 /// Y1, Y2, O2 and O4: bad policies never replace good ones, a change is on record before it
 /// counts, what it forbids is refused and that is on record, and its text is kept.
 #[test]
@@ -886,4 +928,98 @@ fn policies_change_on_record_and_bad_ones_never_replace_good_ones() {
     };
     let acts = setup.acts();
     assert!(acts.ends_with(&[ActKind::PolicyChanged, ActKind::AccessRefused]), "{acts:?}");
+}
+
+/// What is too old cannot be opened any more, and the log says why; what the law keeps is kept.
+#[test]
+fn what_is_too_old_is_pruned_and_nothing_younger() {
+    let mut setup = Setup::new(Server::Down);
+    decide(&setup.take(), "ann", 1);
+    let prune = |older_than_days| {
+        let (class, reason) = (None, "yearly".to_owned());
+        Operation::Prune(operation::Prune { class, older_than_days, reason })
+    };
+    let error = setup.perform(&prune(Some(183))).unwrap_err();
+    assert_eq!(error.answer(), Answer::No, "{error}");
+    let pruned = setup.kept(prune(Some(184)));
+    let operation::Kept::Pruned { n_days: 0, n_subjects: 0, n_records: 0, .. } = pruned else {
+        panic!("{pruned:?}")
+    };
+    assert_eq!(setup.sealed(), (1, 0, 0));
+    setup.world.clock_not_before = Arc::new(|_| Arc::new(Later));
+    let pruned = setup.kept(prune(Some(184)));
+    let operation::Kept::Pruned { n_days: 2, n_subjects: 1, n_records: 0, .. } = pruned else {
+        panic!("{pruned:?}")
+    };
+    assert_eq!(setup.sealed(), (0, 1, 0));
+}
+
+/// Two hundred days later.
+struct Later;
+
+impl Clock for Later {
+    fn now(&self) -> Stamp {
+        let later = NOW_NS + 200 * 86_400_000_000_000;
+        Stamp { wall_ns: later, raw_ns: later, ..FixedClock.now() }
+    }
+}
+
+/// X3 and X4: whole segments go behind a tombstone, a hold keeps them; the store opens and
+/// verifies, an old proof still verifies, and a beginning that no tombstone explains is damage.
+#[test]
+fn old_records_go_behind_a_tombstone_and_a_hold_keeps_them() {
+    use bartizan_ledger::{Damage, DamageKind, Scope, verify};
+    let mut config = Config::default();
+    config.ledger.segment_bytes = 64 << 10;
+    let mut setup = Setup::with(config, Server::Down);
+    let owner = setup.take();
+    for n in 0..400 {
+        decide(&owner, "ann", n);
+    }
+    drop(owner);
+    setup.world.clock_not_before = Arc::new(|_| Arc::new(Later));
+    // A segment that was begun later ends the old ones.
+    let owner = setup.take();
+    for n in 0..200 {
+        decide(&owner, "bob", n);
+    }
+    drop(owner);
+    let prune = || {
+        Operation::Prune(operation::Prune {
+            class: Some(operation::RetentionClass::Records),
+            older_than_days: Some(184),
+            reason: "yearly".to_owned(),
+        })
+    };
+    let hold = Operation::HoldAdd(operation::HoldAdd { subject: None, reason: "case".into() });
+    let operation::Kept::Hold { hold, .. } = setup.kept(hold) else { panic!() };
+    let held = setup.kept(prune());
+    let operation::Kept::Pruned { n_records: 0, kept, .. } = held else { panic!("{held:?}") };
+    assert_eq!(kept.len(), 1);
+    let (hold, reason) = (hold.parse().unwrap(), "over".to_owned());
+    setup.perform(&Operation::HoldRelease(operation::HoldRelease { hold, reason })).unwrap();
+    let pruned = setup.kept(prune());
+    let operation::Kept::Pruned { n_records, .. } = pruned else { panic!("{pruned:?}") };
+    assert!(0 < n_records, "{pruned:?}");
+    let look = || {
+        let disk = FileDisk::open(setup.root().join("store")).unwrap();
+        let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
+        verify(&disk, None, Scope::Closed, &mut go_on).unwrap()
+    };
+    let report = look();
+    assert!(report.damage.is_none(), "{:?}", report.damage);
+    assert_eq!(report.n_pruned, n_records);
+    assert!(report.tree.checkpoint_size.is_some_and(|size| n_records < size));
+    // It goes on, over a restart too.
+    decide(&setup.take(), "bob", 1_000);
+    let report = look();
+    assert!(report.damage.is_none(), "{:?}", report.damage);
+    // One segment more is gone than the tombstone says.
+    let wal = setup.root().join("store/wal");
+    let mut segments: Vec<_> =
+        std::fs::read_dir(&wal).unwrap().map(|e| e.unwrap().path()).collect();
+    segments.sort();
+    std::fs::remove_file(&segments[0]).unwrap();
+    let Some(Damage { kind: DamageKind::Misplaced(reason), .. }) = look().damage else { panic!() };
+    assert!(reason.contains("no record says that they were pruned"), "{reason}");
 }

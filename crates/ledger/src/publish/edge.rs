@@ -61,6 +61,16 @@ impl Edge {
         // `RECORD_BYTES_MAX` is what a bundle can hold.
         let fits = push_bundle_entry(&mut self.bundle, leaf);
         debug_assert!(fits, "R1: a record fits a bundle");
+        self.push_hash(leaf_hash, full);
+        if self.size.is_multiple_of(TILE_WIDTH) {
+            let index = self.size / TILE_WIDTH - 1;
+            let resource = Resource::Entries { index, width: 256 };
+            full.push(Full { resource, bytes: std::mem::take(&mut self.bundle) });
+        }
+    }
+
+    /// Appends an entry of which only the hash is known, as [`Edge::push`] does; bundles lack it.
+    pub(crate) fn push_hash(&mut self, leaf_hash: Hash, full: &mut Vec<Full>) {
         let (mut hash, mut level) = (leaf_hash, 0_usize);
         let index = self.size;
         self.size += 1;
@@ -79,10 +89,6 @@ impl Edge {
             full.push(Full { resource, bytes: row.as_flattened().to_vec() });
             let Some(root) = fold(row) else { break };
             (hash, level) = (root, level + 1);
-        }
-        if self.size.is_multiple_of(TILE_WIDTH) {
-            let resource = Resource::Entries { index: index / TILE_WIDTH, width: 256 };
-            full.push(Full { resource, bytes: std::mem::take(&mut self.bundle) });
         }
     }
 

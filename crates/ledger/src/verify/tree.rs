@@ -145,12 +145,35 @@ impl<'d> Audit<'d> {
         !self.marks.is_empty() || self.damage.is_some()
     }
 
+    pub(super) fn disk(&self) -> &'d dyn Disk {
+        self.disk
+    }
+
+    /// What the tree goes on from is cut or missing.
+    pub(super) fn lost(&mut self, name: &str, offset: u64, index: u64) {
+        let what = "does not hold what pruned records left there".to_owned();
+        self.fault(damage(name, offset, Some(index), what));
+    }
+
     /// The next record of the log.
     pub(super) fn push(&mut self, leaf: &[u8], leaf_hash: Hash) -> io::Result<()> {
         if self.edge.size() == 0 {
             self.reached()?;
         }
         self.edge.push(leaf, leaf_hash, &mut self.full);
+        self.grown()
+    }
+
+    /// The next record of the log, which was pruned.
+    pub(super) fn push_hash(&mut self, leaf_hash: Hash) -> io::Result<()> {
+        if self.edge.size() == 0 {
+            self.reached()?;
+        }
+        self.edge.push_hash(leaf_hash, &mut self.full);
+        self.grown()
+    }
+
+    fn grown(&mut self) -> io::Result<()> {
         for full in std::mem::take(&mut self.full) {
             if self.edge.size() <= self.published {
                 self.whole(&full)?;

@@ -4,10 +4,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use bartizan_core::Disk;
 use bartizan_core::clock::{NS_PER_S, Rfc3339};
 use bartizan_core::digest::hex;
 use bartizan_ledger::tlog::{Judgement, PROOF_BYTES_MAX, Policy, Quorum, TlogProof};
-use bartizan_ledger::{Disclosure, Extra, FileDisk, Reader, Receipt, Record, leaf_hash};
+use bartizan_ledger::{
+    Disclosure, Extra, FileDisk, Reader, Receipt, Record, kept_leaf_hash, leaf_hash,
+};
 use serde_json::json;
 
 use super::{Failure, Format, Outcome, Place};
@@ -46,7 +49,8 @@ fn look_up(receipt: &Receipt, format: Format, place: &Place, out: &mut dyn io::W
     let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
     let path = environment.store_dir();
     let disk = FileDisk::open(&path).map_err(failed("open", &path)).map_err(Failure::unknown)?;
-    let reader = Reader::open(Arc::new(disk)).map_err(Failure::unknown)?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let reader = Reader::open(disk.clone()).map_err(Failure::unknown)?;
     if *receipt.origin != *reader.origin() {
         let (theirs, ours) = (&receipt.origin, reader.origin());
         let text = format!("the receipt is of log `{theirs}`, this is `{ours}`");
@@ -56,9 +60,16 @@ fn look_up(receipt: &Receipt, format: Format, place: &Place, out: &mut dyn io::W
     let verdict = match &found {
         Some(entry) if entry.receipt() == *receipt => "in the log",
         Some(_) => "LACKING: another record stands at that place",
+        None if receipt.index < reader.first_index() => {
+            match kept_leaf_hash(&*disk, receipt.index).map_err(Failure::unknown)? {
+                Some(hash) if hash == receipt.leaf_hash => "pruned; the tree still has its hash",
+                Some(_) => "LACKING: the tree has another hash at that place",
+                None => return Err(Failure::unknown("its record was pruned, its tile is missing")),
+            }
+        }
         None => "LACKING: the log ends before that place",
     };
-    let is_there = verdict == "in the log";
+    let is_there = !verdict.starts_with("LACKING");
     match format {
         Format::Text => writeln!(out, "receipt   {receipt}\nverdict   {verdict}")?,
         Format::Json => {

@@ -153,6 +153,13 @@ fn show(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
         report.n_tensors,
         report.n_tensors_unchecked
     )?;
+    if 0 < report.n_pruned {
+        let n = report.n_pruned;
+        writeln!(
+            out,
+            "pruned    {n} records, as a record of this log says: their hashes lead to the roots, what they said was not checked"
+        )?;
+    }
     tree(report, out)?;
     writeln!(out, "chain     {}", Digest(report.chain).hex())?;
     if report.unanchored {
@@ -187,7 +194,7 @@ fn tree(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
          says; {} records not covered yet",
         tree.checkpoint_origin,
         tree.n_files,
-        report.n_records.saturating_sub(tree.n_covered)
+        (report.n_pruned + report.n_records).saturating_sub(tree.n_covered)
     )?;
     writeln!(
         out,
@@ -221,6 +228,7 @@ fn as_json(report: &VerifyReport) -> serde_json::Value {
         "origin": report.origin,
         "epoch": report.epoch,
         "n_records": report.n_records,
+        "n_pruned": report.n_pruned,
         "n_segments": report.n_segments,
         "n_bytes": report.n_bytes,
         "n_opened": report.n_opened,

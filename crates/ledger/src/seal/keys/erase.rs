@@ -10,6 +10,7 @@ use bartizan_core::digest::hex;
 use bartizan_core::principal::Pseudonym;
 use zeroize::Zeroizing;
 
+use super::super::table::month_of;
 use super::{Content, Key, Kind, Place, SealingKeys, SealingKeysError, Table};
 use crate::wrap::Reach;
 
@@ -141,11 +142,22 @@ fn held_by<'b>(holds: impl Iterator<Item = &'b Hold>, root: &[u8; 32]) -> Vec<Ho
 }
 
 impl SealingKeys {
+    /// What stands for `subject` while an erasure of it waits: a keyed hash that nobody without
+    /// the key store can make from a guess.
+    pub fn subject_root(&self, subject: &str) -> Key {
+        self.table().root(subject)
+    }
+
     /// What erasing `subject` would mean. Changes nothing.
     pub fn plan_erasure(&self, subject: &str) -> ErasurePlan {
+        let root = self.table().root(subject);
+        self.plan_erasure_of(root)
+    }
+
+    /// The same of whom a [`SealingKeys::subject_root`] stands for.
+    pub fn plan_erasure_of(&self, root: Key) -> ErasurePlan {
         let book = self.book();
         let table = self.table();
-        let root = table.root(subject);
         let held_by = held_by(book.holds.values(), &root);
         ErasurePlan { keys: table.of_root(&root), root, held_by }
     }
@@ -236,37 +248,41 @@ impl SealingKeys {
         Ok(())
     }
 
-    /// Destroys the keys of all days before `day` and of all months before `month` (since year
-    /// 0); nothing where there are none. Gives how many days and which subjects' keys went.
+    /// Keys of days before `day`, and of subjects in earlier months than that of `day`: what
+    /// [`SealingKeys::expire`] would destroy. Those of held subjects are not among them, and
+    /// nothing is where everything is held.
+    pub fn expired(&self, day: u32) -> (Vec<u32>, Vec<Pseudonym>) {
+        let book = self.book();
+        let table = self.table();
+        if book.holds.values().any(Hold::is_of_everything) {
+            return (Vec::new(), Vec::new());
+        }
+        let held: Vec<Pseudonym> =
+            book.holds.values().flat_map(|hold| table.of_root(&hold.root)).collect();
+        let days = table.days.range(..day).map(|(day, _)| *day).collect();
+        let month = month_of(day);
+        let subjects = table.subjects().into_iter();
+        let old = subjects.filter(|(name, key)| key.month < month && !held.contains(name));
+        (days, old.map(|(name, _)| name).collect())
+    }
+
+    /// Destroys these keys of days and of subjects, all or, where it fails, some; nothing where
+    /// there are none. Y4 holds for them, too.
     ///
     /// # Errors
     /// [`SealingKeysError`].
-    pub fn expire(
-        &self,
-        day: u32,
-        month: u32,
-    ) -> Result<(usize, Vec<Pseudonym>), SealingKeysError> {
+    pub fn expire(&self, days: &[u32], subjects: &[Pseudonym]) -> Result<(), SealingKeysError> {
+        if days.is_empty() && subjects.is_empty() {
+            return Ok(());
+        }
         let mut book = self.book();
         self.flush_into(&mut book)?;
-        let (days, subjects) = {
-            let table = self.table();
-            let days: Vec<u32> = table.days.range(..day).map(|(day, _)| *day).collect();
-            let old = |(name, key): (&Pseudonym, &&super::SubjectKey)| {
-                (key.month < month).then_some(*name)
-            };
-            let subjects: Vec<Pseudonym> = table.subjects().iter().filter_map(old).collect();
-            (days, subjects)
-        };
-        if days.is_empty() && subjects.is_empty() {
-            return Ok((0, subjects));
-        }
         let of_days = days.iter().map(|day| (Place::Day(*day), None));
         let of_subjects = subjects.iter().map(|name| (Place::Subject(*name), None));
         let gone: Vec<_> = of_days.chain(of_subjects).collect();
         self.write(&mut book, &gone)?;
-        self.forget(&days, &subjects);
-        self.renew(&mut book)?;
-        Ok((days.len(), subjects))
+        self.forget(days, subjects);
+        self.renew(&mut book)
     }
 
     fn forget(&self, days: &[u32], subjects: &[Pseudonym]) {

@@ -6,7 +6,6 @@ use bartizan_core::id::DecisionId;
 use bartizan_testkit::{Fault, SimDisk, SimEntropy, SplitMix};
 
 use super::*;
-use crate::seal::table::month_of;
 use crate::seal::{OpenedPayload, Payload, SealKey, Under};
 use crate::secret::RecordSecret;
 use crate::wrap::FileKeys;
@@ -248,10 +247,22 @@ fn keys_that_are_too_old_expire() {
     let new = [seal(&keys, 3, Some("ann"), DAYS[2]), seal(&keys, 4, None, TODAY + 1)];
     keys.flush().unwrap();
     let before = keys.generation();
-    assert_eq!(keys.expire(TODAY, month_of(TODAY)).unwrap(), (0, vec![]));
+    let (days, subjects) = keys.expired(TODAY);
+    assert_eq!((days.len(), subjects.len()), (0, 0));
+    keys.expire(&days, &subjects).unwrap();
     assert_eq!(keys.generation(), before);
-    let (n_days, subjects) = keys.expire(TODAY + 1, month_of(DAYS[2])).unwrap();
-    assert_eq!((n_days, subjects.len(), keys.generation()), (1, 1, before + 1));
+    let hold = HoldId([1; 16]);
+    keys.add_hold(hold, None, 1).unwrap();
+    assert_eq!(keys.expired(DAYS[2]), (vec![], vec![]));
+    keys.release_hold(hold).unwrap();
+    keys.add_hold(hold, Some("ann"), 1).unwrap();
+    assert_eq!(keys.expired(DAYS[2]), (vec![TODAY, TODAY + 1], vec![]));
+    keys.release_hold(hold).unwrap();
+    let (_, subjects) = keys.expired(DAYS[2]);
+    let (days, _) = keys.expired(TODAY + 1);
+    assert_eq!((days.len(), subjects.len()), (1, 1));
+    keys.expire(&days, &subjects).unwrap();
+    assert_eq!(keys.generation(), before + 1);
     let stolen = world.stolen();
     for sealed in &old {
         assert!(keys.sealer().open(sealed.id, &sealed.bytes).is_err());
