@@ -15,6 +15,7 @@
 mod aside;
 mod edge;
 mod notice;
+mod pruned;
 mod tail;
 mod thread;
 
@@ -231,7 +232,7 @@ impl Publisher {
         }
         let (edge, settled) = match read_settled(&*disk, newest.as_deref())? {
             Some(settled) => (load_edge(&*disk, settled)?, settled),
-            None => (Edge::default(), 0),
+            None => pruned::beginning(&*disk)?,
         };
         let tail = Tail::new(Arc::clone(&disk), edge.size());
         let mut publisher = Self {

@@ -1,7 +1,9 @@
 //! `bartizan restore`: an environment out of a backup.
 //!
 //! Everything is verified before anything is made. Erasures that the log, or a later copy of it,
-//! knows of are applied to the key store before it exists under its name.
+//! knows of are applied to the key store before it exists under its name. Where the anchor or a
+//! witness knows of later records, an erasure may be among them: unless a later copy of the log
+//! reaches as far, or the loss is accepted in so many words, there is no key store.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use bartizan_core::{Disk, Entropy, Pseudonym};
 use bartizan_ledger::{
     Act as RecordedAct, ActKind, Adopted, Body, Erasures, FileDisk, FileKeys, Log, LogConfig,
-    Reader, Record, Scope, adopt_keys, verify,
+    PublishError, Reader, Record, Scope, adopt_keys, verify,
 };
 use bartizan_outbound::OsEntropy;
 
@@ -22,7 +24,7 @@ use crate::environment::Environment;
 use crate::files::{self, failed};
 use crate::kek;
 use crate::owner::Owner;
-use crate::owner::store::{Act, log_config};
+use crate::owner::store::{Act, PublisherError, log_config, publisher};
 
 /// Arguments of `bartizan restore`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,10 @@ pub(crate) struct Args {
     /// A later copy of the log (a store's folder), whose erasures are applied, too
     #[arg(long, value_name = "STORE")]
     erasures_from: Vec<PathBuf>,
+    /// Accept that records which the anchor or a witness knows of are lost, and with them, perhaps,
+    /// erasures
+    #[arg(long)]
+    after_loss: bool,
     /// A new or empty folder for the environment
     to: PathBuf,
 }
@@ -56,20 +62,67 @@ pub(crate) fn run(args: &Args, _place: &Place, out: &mut dyn io::Write) -> Outco
     }
     check_log(&args.from.join("store"), &store)?;
     let mut erased = Erasures::default();
+    let mut n_seen = 0;
     for folder in std::iter::once(&args.from.join("store")).chain(&args.erasures_from) {
-        note_erasures(folder, &store.origin, &mut erased)?;
+        n_seen = n_seen.max(note_erasures(folder, &store.origin, &mut erased)?);
     }
     make(args, &store, &keys)?;
+    let loss = compare(&args.to)?;
+    if let Some(loss) = loss.as_ref().filter(|loss| n_seen < loss.known && !args.after_loss) {
+        return Err(Failure::no(format!(
+            "{loss}: a person may have been erased there, so no key was restored; name a later \
+             copy of the log with `--erasures-from`, or accept the loss with `--after-loss`"
+        )));
+    }
     let adopted = adopt(args, &|name| erased.has(name))?;
     begin_epoch(&args.to)?;
-    let receipt = record(&args.to, &store, adopted)?;
+    let receipt = record(&args.to, &store, adopted, loss.as_ref())?;
     writeln!(out, "{receipt}")?;
     eprintln!(
         "Restored backup {} of {}: {} records, {} keys, {} of them erased since and left out.",
         store.backup, store.made, store.n_records, adopted.n_keys, adopted.n_erased
     );
+    if let Some(loss) = &loss {
+        eprintln!("Lost: {loss}.");
+    }
     eprintln!("Certificates are in no backup: `bartizan init --renew-tls {}`.", args.to.display());
     Ok(Answer::Yes)
+}
+
+/// What others know of the log beyond the backup.
+struct Loss {
+    source: String,
+    known: u64,
+    stored: u64,
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { source, known, stored } = self;
+        write!(f, "{source} knows {known} records, the backup holds {stored}")
+    }
+}
+
+/// Compares the restored log with its own checkpoints, the anchor and the witnesses.
+fn compare(root: &Path) -> Result<Option<Loss>, Failure> {
+    let environment = Environment::open(root).map_err(Failure::unknown)?;
+    let disk = open_disk(&environment.store_dir())?;
+    let _lock = disk.lock().map_err(Failure::unknown)?;
+    let clock = (world().clock_not_before)(0);
+    let opened = Log::open(Arc::new(disk), &log_config(&environment), clock);
+    let (log, recovery) = opened.map_err(Failure::unknown)?;
+    match publisher(&environment, &world(), &log, recovery.epoch) {
+        Ok(publisher) => {
+            if !publisher.is_anchored() {
+                eprintln!("Nothing outside the backup says whether records are missing behind it.");
+            }
+            Ok(None)
+        }
+        Err(PublisherError::Publish(PublishError::Behind { source_name, known, stored })) => {
+            Ok(Some(Loss { source: source_name, known, stored }))
+        }
+        Err(error) => Err(Failure::no(error)),
+    }
 }
 
 fn open_disk(path: &Path) -> Result<FileDisk, Failure> {
@@ -97,8 +150,8 @@ fn check_log(path: &Path, manifest: &Manifest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the log in `folder` says was erased.
-fn note_erasures(folder: &Path, origin: &str, erased: &mut Erasures) -> Result<(), Failure> {
+/// What the log in `folder` says was erased. Gives up to which record that is.
+fn note_erasures(folder: &Path, origin: &str, erased: &mut Erasures) -> Result<u64, Failure> {
     let reader = Reader::open(Arc::new(open_disk(folder)?)).map_err(Failure::unknown)?;
     if reader.origin() != origin {
         let found = reader.origin();
@@ -107,13 +160,15 @@ fn note_erasures(folder: &Path, origin: &str, erased: &mut Erasures) -> Result<(
             folder.display()
         )));
     }
+    let mut n_seen = 0;
     for entry in reader.entries() {
         let entry = entry.map_err(Failure::unknown)?;
+        n_seen = entry.index + 1;
         if let Body::Act(act) = Record::decode(&entry.leaf).map_err(Failure::unknown)?.body {
             erased.note(&act);
         }
     }
-    Ok(())
+    Ok(n_seen)
 }
 
 /// Everything but the key store.
@@ -156,13 +211,19 @@ fn begin_epoch(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn record(root: &Path, manifest: &Manifest, adopted: Adopted) -> Result<String, Failure> {
+fn record(
+    root: &Path,
+    manifest: &Manifest,
+    adopted: Adopted,
+    loss: Option<&Loss>,
+) -> Result<String, Failure> {
     let environment = Environment::open(root).map_err(Failure::unknown)?;
     let owner = Owner::take(environment, world()).map_err(Failure::unknown)?;
     let caller = owner.local_principal().map_err(Failure::unknown)?;
     let mut act = RecordedAct::new(ActKind::Restored);
     act.resource = Some(manifest.backup.clone().into());
     act.count = Some(adopted.n_erased as u64);
+    act.reason = loss.map(|loss| loss.to_string().into());
     let receipt = owner.record(&caller, &Act::Kept(Box::new(act))).map_err(Failure::unknown)?;
     Ok(receipt.to_string())
 }

@@ -567,7 +567,7 @@ fn publisher_failed(error: PublishError) {
 }
 
 /// What publishes `log` in its `epoch`, after it has been compared with all that is known of it.
-pub(super) fn publisher(
+pub(crate) fn publisher(
     environment: &Environment,
     world: &World,
     log: &Log,

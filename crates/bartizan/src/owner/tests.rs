@@ -71,7 +71,7 @@ impl Setup {
     fn with(mut config: Config, server: Server) -> Self {
         let (dir, world) = (TempDir::new(), world());
         config.ledger.volatile = true;
-        config.ledger.segment_bytes = config.ledger.segment_bytes.min(1024 * 1024);
+        config.ledger.segment_bytes = 1024 * 1024;
         let plan = Plan {
             config,
             tls_lifetime_s: 60,
@@ -532,12 +532,16 @@ const DAY: u32 = (NOW_NS / 86_400_000_000_000) as u32;
 
 /// Puts a decision about `subject` on record, as the gateway does.
 fn decide(owner: &Owner, subject: &str, n: u64) {
+    decide_on(owner, subject, n, b"what was asked");
+}
+
+fn decide_on(owner: &Owner, subject: &str, n: u64, received: &[u8]) {
     use bartizan_ledger::{Commitments, Decision, Entry, EntryClass, Payload, RecordSecret};
     let key = owner.store.sealer().key(Some(subject), DAY).unwrap();
     let secret = RecordSecret::from([n as u8; 32]);
     let payload = Payload {
         secret: &secret,
-        received: b"what was asked",
+        received,
         outputs: &[],
         reply: b"what was said",
         principal: None,
@@ -801,6 +805,60 @@ fn a_backup_of_a_serving_store_is_restored_without_what_was_erased_since() {
     assert!(!dir.join("none").exists());
 }
 
+/// What the anchor knows beyond a backup may have erased somebody: no key is restored unless a
+/// later copy of the log reaches as far, or the loss is accepted and put on record.
+#[test]
+fn a_backup_that_the_anchor_is_ahead_of_opens_nothing() {
+    use clap::Parser as _;
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        restore: crate::cmd::restore::Args,
+    }
+    let anchor = TempDir::new();
+    let mut config = Config::default();
+    config.ledger.anchor = anchor.path().join("anchor").to_str().unwrap().to_owned();
+    let mut setup = Setup::with(config, Server::Up);
+    decide(setup.owner.as_ref().unwrap(), "ann", 1);
+    let dir = setup.dir.path().to_owned();
+    let kek = copied(&setup.root().join("kek"), dir.join("kek-copy"));
+    let (to, keys_to) = (dir.join("first"), Some(dir.join("first-keys")));
+    setup.perform(&Operation::Backup(operation::Backup { to, keys_to })).unwrap();
+    setup.erase("ann");
+    // An orderly end publishes all there is.
+    setup.owner = None;
+    drop(setup.take());
+    let restore = |to: &str, more: &[&str]| {
+        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+        let mut args = vec!["x".to_owned(), "--from".to_owned(), path("first")];
+        args.extend(["--keys-from".to_owned(), path("first-keys")]);
+        args.extend(["--kek".to_owned(), kek.to_str().unwrap().to_owned(), path(to)]);
+        args.extend(more.iter().map(|word| (*word).to_owned()));
+        let place = crate::cmd::Place { environment: dir.clone() };
+        crate::cmd::restore::run(&Cli::parse_from(args).restore, &place, &mut Vec::new())
+    };
+    let refused = restore("refused", &[]).unwrap_err();
+    assert_eq!(refused.answer, Answer::No);
+    assert!(refused.error.to_string().contains("the anchor knows"), "{}", refused.error);
+    assert!(!dir.join("refused/keys/sealing.keys").exists());
+    let later = setup.root().join("store");
+    let more = ["--erasures-from", later.to_str().unwrap()];
+    let kept = copied(&anchor.path().join("anchor"), anchor.path().join("kept"));
+    assert_eq!(restore("restored", &more).unwrap(), Answer::Yes);
+    let environment = Environment::open(&dir.join("restored")).unwrap();
+    let sealer = crate::kek::read_sealer(&environment).unwrap();
+    let disk = FileDisk::open(environment.store_dir()).unwrap();
+    let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
+    let scope = bartizan_ledger::Scope::Live;
+    let report = bartizan_ledger::verify(&disk, Some(&*sealer), scope, &mut go_on).unwrap();
+    assert!(report.damage.is_none(), "{:?}", report.damage);
+    assert_eq!(report.n_opened, 0, "who was erased after the backup is back");
+    // The anchor as it was, and no later copy: only in so many words.
+    std::fs::remove_dir_all(anchor.path().join("anchor")).unwrap();
+    copied(&kept, anchor.path().join("anchor"));
+    assert_eq!(restore("lossy", &["--after-loss"]).unwrap(), Answer::Yes);
+}
+
 fn revoke(value: &str) -> Operation {
     let (kind, value) = (bartizan_access::RevocationKind::Principal, value.to_owned());
     Operation::Revoke(super::operation::Revoke { kind, value, for_s: 60 })
@@ -969,19 +1027,17 @@ impl Clock for Later {
 #[test]
 fn old_records_go_behind_a_tombstone_and_a_hold_keeps_them() {
     use bartizan_ledger::{Damage, DamageKind, Scope, verify};
-    let mut config = Config::default();
-    config.ledger.segment_bytes = 64 << 10;
-    let mut setup = Setup::with(config, Server::Down);
+    let mut setup = Setup::new(Server::Down);
     let owner = setup.take();
     for n in 0..400 {
-        decide(&owner, "ann", n);
+        decide_on(&owner, "ann", n, &[7; 4_096]);
     }
     drop(owner);
     setup.world.clock_not_before = Arc::new(|_| Arc::new(Later));
     // A segment that was begun later ends the old ones.
     let owner = setup.take();
-    for n in 0..200 {
-        decide(&owner, "bob", n);
+    for n in 0..300 {
+        decide_on(&owner, "bob", n, &[7; 4_096]);
     }
     drop(owner);
     let prune = || {

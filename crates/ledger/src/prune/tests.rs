@@ -102,6 +102,10 @@ fn what_is_left_behind_a_tombstone_verifies_and_goes_on() {
     assert_eq!(prunable(&world.disk, old.to_ns).unwrap(), None);
     world.append(vec![Act::new(ActKind::Started); 300]);
     assert!(world.verify().damage.is_none());
+    // The mark of what is settled is derived: without it the tree is read again.
+    world.disk.remove(SETTLED_NAME).unwrap();
+    world.append(vec![Act::new(ActKind::Started)]);
+    assert!(world.verify().damage.is_none());
     // A second time, over the first.
     let again = world.middle();
     world.append(vec![again.tombstone()]);
