@@ -79,14 +79,13 @@ impl Owner {
     /// The operation as it is kept while it waits: without the person's name, which would outlive
     /// the erasure in a file and, as a digest that can be guessed, in the record.
     pub(super) fn without_name(&self, operation: &Operation) -> Operation {
-        match operation {
-            Operation::Erase(erase) if !erase.is_root => {
-                let root = self.store.sealing().subject_root(&erase.subject);
-                let (subject, reason) = (hex(&*root), erase.reason.clone());
-                Operation::Erase(Erase { subject, is_root: true, reason })
-            }
-            other => other.clone(),
+        let Operation::Erase(erase) = operation else { return operation.clone() };
+        if erase.is_root {
+            return operation.clone();
         }
+        let root = self.store.sealing().subject_root(&erase.subject);
+        let (subject, reason) = (hex(&*root), erase.reason.clone());
+        Operation::Erase(Erase { subject, is_root: true, reason })
     }
 
     fn wait(

@@ -47,11 +47,9 @@ pub(super) fn prune(
     check_reason(reason)?;
     let operation = Operation::Prune(Prune { class, older_than_days, reason: reason.to_owned() });
     let performed = Reach::open(&place.environment, &world())?.perform(&operation)?;
-    let (n_days, n_subjects, n_records, kept, receipts) = match performed {
-        Performed::Kept(Kept::Pruned { n_days, n_subjects, n_records, kept, receipts }) => {
-            (n_days, n_subjects, n_records, kept, receipts)
-        }
-        _ => return Err(Failure::unknown("the store's owner answered another question")),
+    let Performed::Kept(Kept::Pruned { n_days, n_subjects, n_records, kept, receipts }) = performed
+    else {
+        return Err(Failure::unknown("the store's owner answered another question"));
     };
     for receipt in receipts {
         writeln!(out, "{receipt}")?;
