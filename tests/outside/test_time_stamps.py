@@ -3,10 +3,11 @@
 import subprocess
 
 import pytest
+import requests
 
 from c2sp import Note
 from house import Failed
-from parts import MODEL, ROW, Authority, House, wait_for
+from parts import MODEL, ROW, Authority, House, free_port, wait_for
 
 
 @pytest.fixture
@@ -43,6 +44,59 @@ def test_openssl_believes_what_we_keep(tmp_path, authority):
              "-CAfile", str(authority.root)], capture_output=True, text=True,
         )
         assert "Verification: OK" not in done.stdout
+
+
+def test_verify_checks_the_stamps_and_says_what_it_could_not(tmp_path, authority):
+    with stamped(tmp_path, authority) as house:
+        house.infer(MODEL, ROW)
+        wait_for(lambda: stamps(house))
+    said = house.cli("ledger", "verify")
+    assert "time stamps verify, the newest says that the first" in said, said
+    store = house.folder / "store"
+    unchecked = house.cli("ledger", "verify", str(store), code=3)
+    assert "not checked: give the authority's roots" in unchecked, unchecked
+    policy = tmp_path / "policy"
+    policy.write_text(house.cli("ledger", "policy"))
+    trusting = ["ledger", "verify", str(store), "--policy", str(policy), "--stamp-roots"]
+    assert "in order" in house.cli(*trusting, str(authority.root))
+    said = house.cli(*trusting, str(authority.folder / "stranger.pem"), code=1)
+    assert "tlog/stamps/" in said and "not vouched for" in said, said
+    one = stamps(house)[0]
+    data = bytearray(one.read_bytes())
+    data[-1] ^= 1
+    one.write_bytes(data)
+    said = house.cli("ledger", "verify", code=1)
+    assert f"tlog/stamps/{one.name}" in said and "DAMAGED" in said, said
+
+
+def test_metrics_say_how_far_others_know_the_log(tmp_path, authority):
+    house = stamped(tmp_path, authority)
+    address = f"127.0.0.1:{free_port()}"
+    house.configure(operations={"address": address})
+    with house:
+        house.infer(MODEL, ROW)
+
+        def number(name):
+            text = requests.get(f"http://{address}/metrics", timeout=10).text
+            [line] = [line for line in text.splitlines() if line.startswith(f"bartizan_ledger_{name} ")]
+            return int(line.split()[1])
+
+        assert number("anchored") == 0 and number("witnessed_records") == 0
+        assert "unanchored" in (house.folder / "serve.log").read_text()
+        stamped_records = wait_for(lambda: number("time_stamped_records"))
+        assert 0 < stamped_records <= number("published_records")
+        assert house.stop() == 0
+        anchor = tmp_path / "elsewhere"
+        anchor.mkdir()
+        house.configure(ledger={"anchor": str(anchor)})
+        house.start()
+        assert number("anchored") == 1
+
+
+def test_a_log_without_stamps_is_said_to_be_not_time_stamped(tmp_path):
+    with House(tmp_path / "env", models=[MODEL]) as house:
+        house.infer(MODEL, ROW)
+    assert "not time-stamped" in house.cli("ledger", "verify")
 
 
 def test_an_authority_that_fails_is_recorded_once_and_leaves_no_stamp(tmp_path, authority):

@@ -322,6 +322,7 @@ async fn stamp(
             Ok(()) => {
                 next = tokio::time::Instant::now() + interval;
                 done = Some(newest.size);
+                publication.note_stamped(newest.size);
                 info!(size = newest.size, "ledger.checkpoint.stamped");
                 is_failing = false;
             }

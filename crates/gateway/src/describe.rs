@@ -214,6 +214,9 @@ pub(crate) fn metrics(shared: &Shared, snapshot: &Snapshot) -> Answered {
         resident_bytes += model.resident_bytes();
     }
     let is_writable = shared.appender.is_writable();
+    if let Some(assurance) = &shared.assurance {
+        shared.metrics.stands(assurance.publication.standing());
+    }
     let text = shared.metrics.render(is_writable, n_models, resident_bytes);
     reply::with_type(200, OPENMETRICS, text)
 }

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU64;
 
 use bartizan_core::RefusalCode;
+use bartizan_ledger::Standing;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,6 +33,10 @@ pub struct Metrics {
     /// TLS handshakes that failed.
     pub handshakes_failed: Counter,
     writable: Gauge,
+    anchored: Gauge,
+    published: Gauge,
+    cosigned: Gauge,
+    stamped: Gauge,
     models: Gauge,
     resident: Gauge<i64>,
 }
@@ -62,6 +67,24 @@ impl Metrics {
         registry.register("tls_handshakes_failed", help, handshakes_failed.clone());
         let writable = Gauge::default();
         registry.register("ledger_writable", "1 while records can be written", writable.clone());
+        let mut gauge = |name: &str, help: &str| -> Gauge {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let anchored = gauge(
+            "ledger_anchored",
+            "1 where something outside the store remembers how long the log is",
+        );
+        let published = gauge("ledger_published_records", "Records that a checkpoint covers");
+        let cosigned = gauge(
+            "ledger_witnessed_records",
+            "Records of the newest checkpoint that witnesses cosigned",
+        );
+        let stamped = gauge(
+            "ledger_time_stamped_records",
+            "Records of the newest checkpoint that was time-stamped since the start",
+        );
         let models = Gauge::default();
         registry.register("models", "Model versions that are loaded", models.clone());
         let resident = Gauge::default();
@@ -77,6 +100,10 @@ impl Metrics {
             in_flight,
             handshakes_failed,
             writable,
+            anchored,
+            published,
+            cosigned,
+            stamped,
             models,
             resident,
         }
@@ -94,6 +121,16 @@ impl Metrics {
     /// Counts a request whose decision could not be recorded.
     pub fn unrecorded(&self) {
         self.unrecorded.inc();
+    }
+
+    /// Takes over how far the log is known to others.
+    pub fn stands(&self, standing: Standing) {
+        let Standing { published, cosigned, stamped, is_anchored } = standing;
+        self.anchored.set(i64::from(is_anchored));
+        let gauges = [(&self.published, published), (&self.cosigned, cosigned)];
+        for (gauge, size) in gauges.into_iter().chain([(&self.stamped, stamped)]) {
+            gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
+        }
     }
 
     /// The exposition text (OpenMetrics), with what is read off at this moment.
@@ -126,6 +163,8 @@ mod tests {
             metrics.decided(Some(*code), 2_000_000);
         }
         metrics.unrecorded();
+        let standing = Standing { published: 9, cosigned: 7, stamped: 5, is_anchored: true };
+        metrics.stands(standing);
         let text = metrics.render(true, 4, 1_000);
         for line in [
             "bartizan_decisions_total{verdict=\"answered\",code=\"none\"} 1",
@@ -133,6 +172,10 @@ mod tests {
             "bartizan_decision_latency_seconds_bucket{le=\"0.0001\"} 1",
             "bartizan_unrecorded_total 1",
             "bartizan_ledger_writable 1",
+            "bartizan_ledger_anchored 1",
+            "bartizan_ledger_published_records 9",
+            "bartizan_ledger_witnessed_records 7",
+            "bartizan_ledger_time_stamped_records 5",
             "bartizan_models_resident_bytes 1000",
         ] {
             assert!(text.contains(line), "no `{line}` in:\n{text}");

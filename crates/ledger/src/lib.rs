@@ -59,7 +59,7 @@ pub use prune::{Prunable, kept_leaf_hash, prunable};
 pub use publish::PublisherMutant;
 pub use publish::{
     ANCHOR_NAME, COSIGNED_NAME, Outside, PUBLISH_NS, Publication, PublishError, Published,
-    Publisher, PublisherConfig, RunningPublisher, TLOG_DIR, Told, tlog_name,
+    Publisher, PublisherConfig, RunningPublisher, Standing, TLOG_DIR, Told, tlog_name,
 };
 pub use queue::{AppendError, Appender, Done, LATER_RECORDS_MAX};
 pub use read::{Entries, ReadError, Reader, StoredEntry};
@@ -77,7 +77,8 @@ pub use seal::{
 pub use secret::RecordSecret;
 pub use space::Preparer;
 pub use verify::{
-    Checks, Damage, DamageKind, Scope, TensorsOf, TreeReport, VerifyReport, verify, verify_with,
+    Checks, Damage, DamageKind, Scope, StampsReport, TensorsOf, TreeReport, VerifyReport, verify,
+    verify_with,
 };
 pub use wrap::{FileKeys, KekId, KeyWrap, Reach, WRAPPED_BYTES_MAX, WrapError};
 #[cfg(any(test, feature = "testing"))]

@@ -35,7 +35,7 @@ use crate::tlog::{
 };
 use edge::fold;
 pub(crate) use edge::{Edge, Full};
-pub use notice::{Publication, Published, Told};
+pub use notice::{Publication, Published, Standing, Told};
 use tail::Tail;
 pub use thread::RunningPublisher;
 

@@ -70,6 +70,14 @@ fn file_name(size: u64) -> String {
     format!("{STAMPS_DIR}/{size}{SUFFIX}")
 }
 
+/// Whether a store may have a file of this name among its stamps: a stamp, what it stamps, or
+/// what a loss of power left of one that was being replaced.
+pub(crate) fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix(".tmp").unwrap_or(name);
+    let size = name.strip_suffix(SUFFIX).or_else(|| name.strip_suffix(".checkpoint"));
+    size.and_then(decimal).is_some()
+}
+
 /// What of a signed checkpoint is stamped: its text, last line feed included, without the
 /// signatures; `None` where it is no note.
 pub fn stamped_text(note: &str) -> Option<&str> {
@@ -227,15 +235,7 @@ impl Authorities {
         text: &[u8],
         nonce: Option<&[u8; NONCE_BYTES]>,
     ) -> Result<TimeStamp, StampError> {
-        let token = granted(answer)?;
-        let signed = malformed("the signed data", Signed::parse(token))?;
-        if signed.content_type != TST_INFO {
-            return Err(StampError::Malformed { part: "the content's type" });
-        }
-        let info = malformed("the stamp's content", Info::parse(signed.content))?;
-        if info.algorithm != SHA256_OID || info.imprint != digest(&SHA256, text).as_ref() {
-            return Err(StampError::Imprint);
-        }
+        let (signed, info) = about(answer, text)?;
         if let Some(nonce) = nonce {
             let asked = wrap_unsigned(nonce);
             if info.nonce != Der::new(&asked).take(INTEGER).map(|element| element.content) {
@@ -250,6 +250,29 @@ impl Authorities {
             signer,
         })
     }
+}
+
+/// Whether `answer` is a granted time stamp of `text`, whoever made it: what can be told without
+/// roots.
+///
+/// # Errors
+/// [`StampError`], of the text or the structure.
+pub(crate) fn is_about(answer: &[u8], text: &[u8]) -> Result<(), StampError> {
+    about(answer, text).map(|_| ())
+}
+
+/// What is signed, and what it says, of an answer about `text`.
+fn about<'a>(answer: &'a [u8], text: &[u8]) -> Result<(Signed<'a>, Info<'a>), StampError> {
+    let token = granted(answer)?;
+    let signed = malformed("the signed data", Signed::parse(token))?;
+    if signed.content_type != TST_INFO {
+        return Err(StampError::Malformed { part: "the content's type" });
+    }
+    let info = malformed("the stamp's content", Info::parse(signed.content))?;
+    if info.algorithm != SHA256_OID || info.imprint != digest(&SHA256, text).as_ref() {
+        return Err(StampError::Imprint);
+    }
+    Ok((signed, info))
 }
 
 /// The token of an answer that grants one.

@@ -7,8 +7,10 @@
 //! - V3: what was published is what the log says: every bundle, tile and checkpoint.
 
 mod pruned;
+mod stamps;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -24,6 +26,7 @@ use crate::receipt::leaf_hash;
 use crate::record::{Body, Commitments, Decision, Record};
 use crate::seal::{OpenedPayload, SealError, Sealer};
 use crate::space::SPARE_NAME;
+use crate::stamp::Authorities;
 use crate::tlog::{Policy, Quorum};
 use crate::wal::scan::{Check, Cursor, Step, Tail, Walk};
 use crate::wal::{
@@ -84,6 +87,9 @@ pub struct Damage {
     pub kind: DamageKind,
 }
 
+/// Most protocols that a report names one by one.
+const PROTOCOLS_MAX: usize = 16;
+
 /// What verifying found.
 #[derive(Debug, Default)]
 pub struct VerifyReport {
@@ -115,6 +121,8 @@ pub struct VerifyReport {
     pub n_tensors: u64,
     /// Records whose commitment to the input tensors needs the protocol's reader to check.
     pub n_tensors_unchecked: u64,
+    /// The same by the protocol's name; beyond 16 names all are `other`.
+    pub tensors_unchecked: BTreeMap<Box<str>, u64>,
     /// Whether nothing outside this folder remembers how long the log was: a log cut back to an
     /// earlier state cannot be told from one that was never longer.
     pub unanchored: bool,
@@ -149,6 +157,22 @@ pub struct TreeReport {
     pub quorum: Option<Quorum>,
     /// Sizes known outside the store that it was compared with.
     pub n_outside: u64,
+    /// The time stamps of checkpoints.
+    pub stamps: StampsReport,
+}
+
+/// What verifying found of the time stamps that are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StampsReport {
+    /// Stamps that verify, of a checkpoint of this log.
+    pub n_good: u64,
+    /// Stamps whose authority's roots are not at hand.
+    pub n_unchecked: u64,
+    /// Stamps among both of an epoch that has ended: their root is not compared.
+    pub n_ended: u64,
+    /// The largest checkpoint whose stamp verifies: its records, and the authority's time in
+    /// nanoseconds since the Unix epoch.
+    pub newest: Option<(u64, u64)>,
 }
 
 /// The input tensors that a request's bytes mean, in every order in which they may have been
@@ -166,6 +190,8 @@ pub struct Checks<'c> {
     pub outside: &'c [Outside],
     /// Reads input tensors again.
     pub tensors: Option<TensorsOf<'c>>,
+    /// Whose time stamps are believed.
+    pub authorities: Option<&'c Authorities>,
 }
 
 /// Verifies the log on `disk`, with its payloads where `sealer` has their keys. `progress` gets
@@ -256,8 +282,7 @@ fn io_error(name: &str) -> impl Fn(io::Error) -> ReadError + '_ {
 
 impl<'d> Run<'d> {
     fn new(disk: &'d dyn Disk, checks: Checks<'d>, scope: Scope) -> Result<Self, ReadError> {
-        let Checks { policy, outside, .. } = checks;
-        let audit = Audit::new(disk, policy, outside, scope).map_err(io_error(TLOG_DIR))?;
+        let audit = Audit::new(disk, &checks, scope).map_err(io_error(TLOG_DIR))?;
         let mut report = VerifyReport { unanchored: true, ..VerifyReport::default() };
         let (mut firsts, mut total_bytes) = (Vec::new(), 0_u64);
         for name in disk.list(WAL_DIR).map_err(io_error(WAL_DIR))? {
@@ -499,6 +524,11 @@ impl Run<'_> {
         let orders = read.unwrap_or_default();
         if orders.is_empty() {
             self.report.n_tensors_unchecked += 1;
+            let name = decision.protocol.split(';').next().unwrap_or_default();
+            let by_name = &mut self.report.tensors_unchecked;
+            let is_new = !by_name.contains_key(name);
+            let name = if is_new && PROTOCOLS_MAX <= by_name.len() { "other" } else { name };
+            *by_name.entry(name.into()).or_default() += 1;
             return Ok(());
         }
         if orders.iter().any(|tensors| commit_tensors(&payload.secret, tensors) == committed) {

@@ -38,6 +38,10 @@ pub(crate) enum Args {
         /// Whose signatures are believed [default: the environment's own log key]
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
+        /// Roots of the authority whose time stamps are believed, PEM [default: those of
+        /// `time_stamps.roots`]
+        #[arg(long, value_name = "FILE")]
+        stamp_roots: Option<PathBuf>,
         /// Shape of the report
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -107,12 +111,14 @@ pub(crate) enum Args {
 /// What could not be read.
 pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
     match args {
-        Args::Verify { dir, policy, format } => {
+        Args::Verify { dir, policy, stamp_roots, format } => {
             if let Some(url) = dir.as_deref().and_then(served::url_of) {
                 return served::run(url, policy.as_deref(), *format, out);
             }
             let dir = dir.as_deref().unwrap_or(&place.environment);
-            verify::run(dir, policy.as_deref(), *format, out)
+            let trust =
+                verify::Trust { policy: policy.as_deref(), stamp_roots: stamp_roots.as_deref() };
+            verify::run(dir, &trust, *format, out)
         }
         Args::Prove { id, output, field, row } => {
             let field = field.as_deref().map(|name| prove::Field { name, row_idx: *row });

@@ -124,17 +124,20 @@ fn end(disk: &SimDisk, chance: &mut SplitMix) {
     if chance.one_in(3) { disk.kill() } else { disk.crash() }
 }
 
-/// L1, L2, L3, Q2: thousands of losses of power, none of which loses what was acknowledged.
+/// L1, L2, L3, Q2: thousands of losses of power, none of which loses what was acknowledged. A
+/// seed is six lives, of which two in three end with one: 6,000 in a run, 100,000 in a deep one.
 #[test]
 fn no_acknowledged_record_is_lost_in_any_loss_of_power() {
+    let n_seeds = if std::env::var_os("BARTIZAN_DEEP").is_some() { 25_500 } else { 1_500 };
     let mut n_receipts = 0;
-    for seed in 0..1_500 {
+    for seed in 0..n_seeds {
         match lives(seed, Mutant::Sound) {
             Ok(n) => n_receipts += n,
             Err(reason) => panic!("seed {seed}: {reason}"),
         }
     }
-    assert!(20_000 < n_receipts, "only {n_receipts} records were acknowledged");
+    let least = n_seeds as usize * 13;
+    assert!(least < n_receipts, "only {n_receipts} records were acknowledged");
 }
 
 /// The test above would notice a writer that does not sync, or syncs too late.

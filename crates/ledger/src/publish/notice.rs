@@ -34,7 +34,22 @@ struct Board {
     recent: Vec<Arc<Published>>,
     waiting: Vec<(u64, Told)>,
     cosignatures: Vec<(u64, Vec<SignatureLine>)>,
+    is_anchored: bool,
+    stamped: u64,
     is_over: bool,
+}
+
+/// How far the log is known to others, in records; 0 where it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Covered by a signed checkpoint.
+    pub published: u64,
+    /// Covered by a checkpoint that witnesses cosigned.
+    pub cosigned: u64,
+    /// Covered by a checkpoint that an authority stamped since the start.
+    pub stamped: u64,
+    /// Whether anything outside the store remembers the log's size.
+    pub is_anchored: bool,
 }
 
 /// Where publications are told; cheap to clone.
@@ -64,6 +79,29 @@ impl Publication {
     /// The newest checkpoint that witnesses cosigned, with their lines in its note.
     pub fn cosigned(&self) -> Option<Arc<Published>> {
         self.locked().cosigned.clone()
+    }
+
+    /// How far the log is known to others.
+    pub fn standing(&self) -> Standing {
+        let board = self.locked();
+        let size = |at: &Option<Arc<Published>>| at.as_ref().map_or(0, |at| at.size);
+        Standing {
+            published: size(&board.newest),
+            cosigned: size(&board.cosigned),
+            stamped: board.stamped,
+            is_anchored: board.is_anchored || board.cosigned.is_some(),
+        }
+    }
+
+    /// Takes note that the checkpoint of `size` records was time-stamped.
+    pub fn note_stamped(&self, size: u64) {
+        let mut board = self.locked();
+        board.stamped = board.stamped.max(size);
+    }
+
+    /// Takes note of what the start found: whether anything outside remembers the log's size.
+    pub(super) fn note_anchored(&self, is_anchored: bool) {
+        self.locked().is_anchored = is_anchored;
     }
 
     /// Calls `told` as soon as a checkpoint covers the record `index`: at once, on this thread,

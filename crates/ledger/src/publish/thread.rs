@@ -28,6 +28,7 @@ impl Publisher {
         failed: Box<dyn FnOnce(PublishError) + Send>,
     ) -> io::Result<RunningPublisher> {
         let (publication, is_anchored) = (self.publication(), self.is_anchored());
+        publication.note_anchored(is_anchored);
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let work = move || {

@@ -5,12 +5,12 @@ use std::io;
 
 use bartizan_core::disk::Disk;
 
-use super::{Damage, DamageKind, Scope, TreeReport};
+use super::{Checks, Damage, DamageKind, Scope, TreeReport, stamps};
 use crate::files::read_whole;
 use crate::publish::{
-    COSIGNED_NAME, Edge, Full, Outside, SETTLED_NAME, TLOG_DIR, parse_settled, partial_folder,
-    tlog_name,
+    COSIGNED_NAME, Edge, Full, SETTLED_NAME, TLOG_DIR, parse_settled, partial_folder, tlog_name,
 };
+use crate::stamp::Authorities;
 use crate::tlog::{Checkpoint, Hash, NOTE_BYTES_MAX, Note, Policy, Quorum, Resource, TILE_WIDTH};
 
 /// Longest bundle, in bytes.
@@ -35,14 +35,9 @@ fn damage(name: &str, offset: u64, index: Option<u64>, what: String) -> Damage {
 }
 
 impl<'d> Audit<'d> {
-    /// Reads the checkpoints of the folder and judges them by `policy`. `outside` are roots known
-    /// elsewhere.
-    pub(super) fn new(
-        disk: &'d dyn Disk,
-        policy: Option<&Policy>,
-        outside: &[Outside],
-        scope: Scope,
-    ) -> io::Result<Self> {
+    /// Reads the checkpoints of the folder and their time stamps, and judges them by `checks`.
+    pub(super) fn new(disk: &'d dyn Disk, checks: &Checks<'_>, scope: Scope) -> io::Result<Self> {
+        let Checks { policy, outside, authorities, .. } = *checks;
         let mut audit = Self {
             disk,
             edge: Edge::default(),
@@ -64,6 +59,7 @@ impl<'d> Audit<'d> {
             audit.marks.entry(known.size).or_default().extend(root);
             audit.report.n_outside += 1;
         }
+        audit.stamps(authorities)?;
         Ok(audit)
     }
 
@@ -138,6 +134,20 @@ impl<'d> Audit<'d> {
             let what = "is no mark of what is durable, or lies beyond the checkpoint".to_owned();
             self.fault(damage(SETTLED_NAME, 0, None, what));
         }
+    }
+
+    /// Every time stamp that is kept, and the roots that are stamped.
+    fn stamps(&mut self, authorities: Option<&Authorities>) -> io::Result<()> {
+        let found =
+            stamps::look(self.disk, authorities, &self.report.checkpoint_origin, self.scope)?;
+        self.report.stamps = found.report;
+        for (size, source, root) in found.roots {
+            self.marks.entry(size).or_default().push((source, root));
+        }
+        if let Some((name, what)) = found.fault {
+            self.fault(damage(&name, 0, None, what));
+        }
+        Ok(())
     }
 
     /// Whether there is anything to compare with.

@@ -1,5 +1,6 @@
 //! The input tensors of a recorded request, read again from its bytes.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use bartizan_core::contract::{Contract, ContractFile};
@@ -7,7 +8,8 @@ use bartizan_core::{Digest, ModelName, Tensor};
 use bartizan_guard::ContractGuard;
 use bartizan_ledger::Decision;
 use bartizan_wire::coding::{self, Coding};
-use bartizan_wire::{Limits, oip};
+use bartizan_wire::table::{self, Plan};
+use bartizan_wire::{InferRequest, Limits, WireError, azure_ml, grpc, kserve_v1, mlflow, oip};
 
 use super::version_of;
 use crate::files;
@@ -30,16 +32,20 @@ impl Inputs {
     }
 
     /// The tensors of `received` in the contract's order, and in the request's own, which a
-    /// refusal may have been committed to; none where they cannot be read.
+    /// refusal may have been committed to; none where they cannot be read. A table (Azure ML,
+    /// MLflow, KServe's first protocol) is read by the contract that was in force.
     pub(super) fn of(&self, decision: &Decision<'_>, received: &[u8]) -> Vec<Vec<Tensor>> {
-        let Some(tensors) = read(&decision.protocol, received) else { return Vec::new() };
+        let contract = self.contract(decision);
+        let guard = contract.as_ref().map(ContractGuard::new);
         let mut orders = Vec::new();
-        if let Some(contract) = self.contract(decision)
-            && let Ok(arranged) = ContractGuard::new(&contract).arrange(tensors.clone())
-        {
-            orders.push(arranged);
+        for tensors in read(&decision.protocol, received, contract.as_ref()) {
+            if let Some(guard) = &guard
+                && let Ok(arranged) = guard.arrange(tensors.clone())
+            {
+                orders.push(arranged);
+            }
+            orders.push(tensors);
         }
-        orders.push(tensors);
         orders
     }
 
@@ -58,14 +64,49 @@ impl Inputs {
     }
 }
 
-/// The tensors of a body in the words of `protocol`, as the record says how it is read
-/// (`oip-rest;gzip;json=312`).
-fn read(protocol: &str, received: &[u8]) -> Option<Vec<Tensor>> {
+/// What a body may mean in the words of `protocol`, as the record says how it is read
+/// (`oip-rest;gzip;json=312`). The record does not say a table's media type: where both JSON and
+/// CSV may come, both readings are given, and the commitment says which it was.
+fn read(protocol: &str, received: &[u8], contract: Option<&Contract>) -> Vec<Vec<Tensor>> {
     let mut words = protocol.split(';');
-    if words.next()? != "oip-rest" {
-        return None;
-    }
-    let (mut body, mut json_bytes) = (std::borrow::Cow::Borrowed(received), None);
+    let name = words.next().unwrap_or_default();
+    let Some((body, json_bytes)) = decoded(words, received) else { return Vec::new() };
+    let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
+    let plan = contract.map(Plan::new);
+    let inputs = |request: Result<InferRequest, WireError>| request.ok().map(|it| it.inputs);
+    let readings = match (name, plan) {
+        ("oip-rest", _) => {
+            let request = match json_bytes {
+                None => oip::parse_infer(&body, &limits),
+                Some(json_bytes) => oip::parse_infer_binary(&body, json_bytes, &limits),
+            };
+            [inputs(request), None]
+        }
+        ("oip-grpc", _) => {
+            [inputs(grpc::parse_infer(&body, &limits).map(|read| read.request)), None]
+        }
+        ("azure-ml", Some(plan)) => {
+            let rows = azure_ml::parse_score(&body, &plan, &limits);
+            [inputs(rows.map(|(rows, _)| rows)), inputs(table::parse_csv(&body, &plan, &limits))]
+        }
+        ("mlflow", Some(plan)) => [
+            inputs(mlflow::parse_invocation(&body, &plan, &limits)),
+            inputs(table::parse_csv(&body, &plan, &limits)),
+        ],
+        ("kserve-v1", Some(plan)) => {
+            [inputs(kserve_v1::parse_predict(&body, &plan, &limits)), None]
+        }
+        _ => [None, None],
+    };
+    readings.into_iter().flatten().collect()
+}
+
+/// A body with its content codings undone, and the bytes of its head of JSON where it has one.
+fn decoded<'a, 'w>(
+    words: impl Iterator<Item = &'w str>,
+    received: &'a [u8],
+) -> Option<(Cow<'a, [u8]>, Option<usize>)> {
+    let (mut body, mut json_bytes) = (Cow::Borrowed(received), None);
     for word in words {
         match word.split_once('=') {
             Some(("json", bytes)) => json_bytes = Some(bytes.parse().ok()?),
@@ -76,10 +117,5 @@ fn read(protocol: &str, received: &[u8]) -> Option<Vec<Tensor>> {
             }
         }
     }
-    let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
-    let request = match json_bytes {
-        None => oip::parse_infer(&body, &limits),
-        Some(json_bytes) => oip::parse_infer_binary(&body, json_bytes, &limits),
-    };
-    request.ok().map(|request| request.inputs)
+    Some((body, json_bytes))
 }

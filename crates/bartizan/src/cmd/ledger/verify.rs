@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_core::Digest;
+use bartizan_core::clock::Rfc3339;
+use bartizan_ledger::stamp::Authorities;
 use bartizan_ledger::tlog::{Checkpoint, Note, Quorum};
 use bartizan_ledger::{
-    Checks, Damage, Decision, FileDisk, Outside, Reader, Scope, Sealer, VerifyReport, epoch_origin,
-    verify_with,
+    Checks, Damage, Decision, FileDisk, Outside, Reader, Scope, Sealer, StampsReport, VerifyReport,
+    epoch_origin, verify_with,
 };
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
@@ -20,9 +22,20 @@ use super::{Failure, Format, Outcome};
 use crate::answer::Answer;
 use crate::config::FILE_NAME;
 use crate::environment::Environment;
-use crate::files::failed;
+use crate::files::{self, failed};
 use crate::log::Chain;
 use crate::render::progress::Progress;
+
+/// Longest file of roots, in bytes.
+const ROOTS_BYTES_MAX: u64 = 1 << 20;
+
+/// Files of whose signatures are believed, each in place of the environment's own.
+pub(super) struct Trust<'a> {
+    /// Those of the log and its witnesses.
+    pub(super) policy: Option<&'a Path>,
+    /// Roots of time-stamping authorities.
+    pub(super) stamp_roots: Option<&'a Path>,
+}
 
 /// Verifies the environment or store in `dir`.
 ///
@@ -30,11 +43,11 @@ use crate::render::progress::Progress;
 /// What could not be read.
 pub(super) fn run(
     dir: &Path,
-    policy: Option<&Path>,
+    trust: &Trust<'_>,
     format: Format,
     out: &mut dyn io::Write,
 ) -> Outcome {
-    let policy = super::policy(policy, dir)?;
+    let policy = super::policy(trust.policy, dir)?;
     let environment = if dir.join(FILE_NAME).is_file() {
         Some(Environment::open(dir).map_err(Failure::unknown)?)
     } else {
@@ -43,6 +56,7 @@ pub(super) fn run(
     let store = environment.as_ref().map_or(dir.to_owned(), Environment::store_dir);
     let sealer = environment.as_ref().and_then(read_sealer);
     let outside: Vec<Outside> = environment.as_ref().and_then(anchored).into_iter().collect();
+    let authorities = authorities(trust.stamp_roots, environment.as_ref())?;
     let inputs = environment.as_ref().map(|found| Inputs::new(found.models_dir()));
     let tensors = |decision: &Decision<'_>, received: &[u8]| {
         inputs.as_ref().map_or_else(Vec::new, |inputs| inputs.of(decision, received))
@@ -52,6 +66,7 @@ pub(super) fn run(
         policy: policy.as_ref(),
         outside: &outside,
         tensors: Some(&tensors),
+        authorities: authorities.as_ref(),
     };
     let report = checked(&store, &checks)?;
     match format {
@@ -67,6 +82,23 @@ pub(super) fn run(
     } else {
         Answer::Yes
     })
+}
+
+/// The time-stamping authorities whose roots are in `file`, else those of the configuration.
+fn authorities(
+    file: Option<&Path>,
+    environment: Option<&Environment>,
+) -> Result<Option<Authorities>, Failure> {
+    let configured = environment.and_then(|environment| {
+        let roots = &environment.config().time_stamps.roots;
+        (!roots.is_empty()).then(|| environment.root().join(roots))
+    });
+    let Some(path) = file.map(Path::to_owned).or(configured) else { return Ok(None) };
+    let pem = files::read_bounded(&path, ROOTS_BYTES_MAX).map_err(Failure::unknown)?;
+    let authorities = Authorities::from_pem(&pem);
+    let authorities =
+        authorities.map_err(|error| Failure::unknown(format!("`{}`: {error}", path.display())))?;
+    Ok(Some(authorities))
 }
 
 /// What the anchor of the environment knows.
@@ -153,6 +185,10 @@ fn show(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
         report.n_tensors,
         report.n_tensors_unchecked
     )?;
+    for (protocol, n) in &report.tensors_unchecked {
+        let why = "cannot be read again here, or the contract that was in force is not at hand";
+        writeln!(out, "          {n} of {protocol}: {why}")?;
+    }
     if 0 < report.n_pruned {
         let n = report.n_pruned;
         writeln!(
@@ -208,10 +244,34 @@ fn tree(report: &VerifyReport, out: &mut dyn io::Write) -> io::Result<()> {
             tree.n_own_cosignatures
         )?;
     }
+    stamps(&tree.stamps, out)?;
     match tree.quorum {
         Some(quorum) => writeln!(out, "quorum    {}", quorum_text(quorum)),
         None => Ok(()),
     }
+}
+
+/// The time stamps, and which of them were not checked.
+fn stamps(stamps: &StampsReport, out: &mut dyn io::Write) -> io::Result<()> {
+    let StampsReport { n_good, n_unchecked, n_ended, newest } = *stamps;
+    if n_good + n_unchecked == 0 {
+        return writeln!(out, "stamped   not time-stamped: no authority's word on when it was");
+    }
+    write!(out, "stamped   {n_good} time stamps verify")?;
+    if let Some((size, time_ns)) = newest {
+        let at = Rfc3339(time_ns);
+        write!(out, ", the newest says that the first {size} records existed at {at}")?;
+    }
+    if 0 < n_unchecked {
+        write!(
+            out,
+            "; {n_unchecked} not checked: give the authority's roots, `--stamp-roots FILE`"
+        )?;
+    }
+    if 0 < n_ended {
+        write!(out, "; {n_ended} of epochs that ended, whose roots are not compared")?;
+    }
+    writeln!(out)
 }
 
 fn as_json(report: &VerifyReport) -> serde_json::Value {
@@ -237,6 +297,7 @@ fn as_json(report: &VerifyReport) -> serde_json::Value {
         "n_not_tried": report.n_not_tried,
         "n_tensors": report.n_tensors,
         "n_tensors_unchecked": report.n_tensors_unchecked,
+        "tensors_unchecked": report.tensors_unchecked,
         "tree": {
             "checkpoint_size": tree.checkpoint_size,
             "origin": tree.checkpoint_origin,
@@ -248,6 +309,11 @@ fn as_json(report: &VerifyReport) -> serde_json::Value {
             "n_own_cosignatures": tree.n_own_cosignatures,
             "quorum": tree.quorum.map(quorum_text),
             "n_outside": tree.n_outside,
+            "n_stamps": tree.stamps.n_good,
+            "n_stamps_unchecked": tree.stamps.n_unchecked,
+            "n_stamps_ended": tree.stamps.n_ended,
+            "stamped_size": tree.stamps.newest.map(|(size, _)| size),
+            "stamped_at": tree.stamps.newest.map(|(_, time_ns)| Rfc3339(time_ns).to_string()),
         },
         "chain": Digest(report.chain).hex(),
         "unanchored": report.unanchored,
