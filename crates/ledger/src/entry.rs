@@ -103,3 +103,21 @@ impl Entry {
         self.leaf.len() + self.sealed.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both sides of both limits, and a message with the numbers.
+    #[test]
+    fn a_record_longer_than_a_bundle_can_hold_is_refused() {
+        let entry = |leaf, sealed| Entry::new(vec![1; leaf], vec![2; sealed], EntryClass::Decision);
+        assert!(entry(RECORD_BYTES_MAX, 0).is_ok());
+        let refused = entry(RECORD_BYTES_MAX + 1, 3).unwrap_err();
+        assert_eq!(refused.leaf_bytes, RECORD_BYTES_MAX + 1);
+        let text = refused.to_string();
+        assert!(text.contains("65535") && text.contains("65536 and 3"), "{text}");
+        assert!(entry(1, SEALED_BYTES_MAX).is_ok());
+        assert!(entry(1, SEALED_BYTES_MAX + 1).is_err());
+    }
+}

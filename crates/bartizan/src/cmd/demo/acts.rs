@@ -139,7 +139,12 @@ pub(crate) fn tamper(stage: &Stage<'_>, out: &mut dyn Write) -> Result<(), Failu
     let place = Place { environment: stage.root.to_owned() };
     let verify = |dir: &Path, out: &mut dyn Write| {
         ledger::run(
-            &ledger::Args::Verify { dir: Some(dir.to_owned()), format: Format::Text, policy: None },
+            &ledger::Args::Verify {
+                dir: Some(dir.to_owned()),
+                format: Format::Text,
+                policy: None,
+                stamp_roots: None,
+            },
             &place,
             out,
         )
