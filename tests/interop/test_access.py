@@ -17,8 +17,8 @@ ROUTES = json.loads((pathlib.Path(__file__).parent / "routes.json").read_text())
 # Calls of gRPC have their own kind of refusal: see `test_oip.py`.
 OVER_NETWORK = [
     route for route in ROUTES
-    if route["listener"] in ("inference", "admin") and "." not in route["path"].split("/")[1]
-    or route["path"] == "/openapi.json"
+    if route["listener"] in ("inference", "admin")
+    and not route["path"].startswith(("/inference.", "/grpc."))
 ]
 MODEL = "cancer-logistic"
 REVOKED_WITHIN_S = 1.0

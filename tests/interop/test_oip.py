@@ -19,7 +19,7 @@ import tritonclient.grpc.service_pb2 as pb
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from house import House, is_refusal
+from house import House, free_port, is_refusal
 
 MODEL = "cancer-logistic"
 NAMES = ["label", "probabilities"]
@@ -209,6 +209,39 @@ def test_a_model_is_unloaded_and_loaded_where_the_operator_allows_it(tmp_path, h
                 call(MODEL, headers=user)
             assert refused.value.status() == "StatusCode.PERMISSION_DENIED"
         client.close()
+
+
+def test_rest_has_what_the_client_asks_beside_inference(house, http, heldout):
+    http.infer(MODEL, inputs_of(tritonclient.http, heldout(MODEL)[:2]), headers=house.headers)
+    config = http.get_model_config(MODEL, headers=house.headers)
+    assert config["input"][0] == {"name": "features", "data_type": "TYPE_FP32", "dims": [-1, 30]}
+    index = http.get_model_repository_index(headers=house.headers)
+    assert {"name": MODEL, "version": "1", "state": "READY", "reason": ""} in index
+    watcher = {"Authorization": f"Bearer {house.issue('watcher', '--action', 'metrics')}"}
+    [stats] = http.get_inference_statistics(MODEL, headers=watcher)["model_stats"]
+    assert stats["inference_count"] >= 2 and stats["inference_stats"]["success"]["count"] >= 1
+    assert len(http.get_inference_statistics(headers=watcher)["model_stats"]) == 4
+    with pytest.raises(InferenceServerException) as refused:
+        http.get_inference_statistics(MODEL, headers=house.headers)
+    assert "credential" in refused.value.message()
+    for call in (http.get_system_shared_memory_status, http.get_log_settings):
+        with pytest.raises(InferenceServerException) as refused:
+            call(headers=house.headers)
+        assert "not offered" in refused.value.message()
+
+
+def test_conformance_passes_here_and_says_what_is_missing_elsewhere(house, tmp_path):
+    key = tmp_path / "key"
+    key.write_text(house.key)
+    asked = [house.url, MODEL, "--key-file", str(key), "--ca", house.authority]
+    report = json.loads(house.cli("conformance", *asked, "--format", "json"))
+    assert report["n_failed"] == 0 and len(report["cases"]) == 24, report
+    # Without a key nothing can be looked at; that is not a no.
+    assert house.run("conformance", house.url, MODEL, "--ca", house.authority).returncode == 3
+    # gRPC where there is none: those cases fail, the others hold.
+    none = f"http://127.0.0.1:{free_port()}"
+    done = house.run("conformance", *asked, "--grpc", none)
+    assert done.returncode == 1 and "16 of 24 cases hold" in done.stdout, done.stdout
 
 
 class Bare:

@@ -7,6 +7,7 @@ pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod hold;

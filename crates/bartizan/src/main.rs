@@ -104,6 +104,8 @@ enum Command {
     /// Plan, check, repair, render and draw a private AKS environment
     #[command(subcommand)]
     Aks(cmd::aks::Args),
+    /// Check that an inference server does what its clients rely on, case by case
+    Conformance(cmd::conformance::Args),
     /// Print completions for a shell
     Completions(cmd::completions::Args),
     /// Write the manual, one page a command
@@ -180,6 +182,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Access(args) => cmd::access::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
+        Command::Conformance(args) => cmd::conformance::run(args, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),
         Command::Man(args) => cmd::man::run(args, Cli::command()),
     }

@@ -5,6 +5,7 @@ use bartizan_decision::{Model, Snapshot};
 use bartizan_wire::grpc::pb;
 use bartizan_wire::kserve_v1;
 use bartizan_wire::oip::{self, ServerMetadata};
+use serde_json::json;
 
 use crate::admin::AdminReply;
 
@@ -142,6 +143,69 @@ pub(crate) fn statistics(model: &Model) -> pb::ModelStatistics {
         execution_count: served.n_answered,
         inference_stats: Some(stats),
     }
+}
+
+/// A model's configuration as REST says it.
+pub(crate) fn config_json(model: &Model) -> Answered {
+    let config = config(model);
+    let input: Vec<_> = config
+        .input
+        .iter()
+        .map(|one| {
+            json!({
+                "name": one.name, "data_type": one.data_type().as_str_name(), "dims": one.dims,
+            })
+        })
+        .collect();
+    let output: Vec<_> = config
+        .output
+        .iter()
+        .map(|one| {
+            json!({
+                "name": one.name, "data_type": one.data_type().as_str_name(), "dims": one.dims,
+            })
+        })
+        .collect();
+    let body = json!({
+        "name": config.name,
+        "platform": config.platform,
+        "backend": config.backend,
+        "max_batch_size": config.max_batch_size,
+        "input": input,
+        "output": output,
+    });
+    reply::json(200, body.to_string())
+}
+
+/// Statistics as REST says them.
+pub(crate) fn statistics_json(all: &[pb::ModelStatistics]) -> Answered {
+    let duration = |one: &Option<pb::StatisticDuration>| {
+        let one = one.unwrap_or_default();
+        json!({ "count": one.count, "ns": one.ns })
+    };
+    let rows: Vec<_> = all
+        .iter()
+        .map(|model| {
+            let stats = model.inference_stats.unwrap_or_default();
+            json!({
+                "name": model.name,
+                "version": model.version,
+                "last_inference": model.last_inference,
+                "inference_count": model.inference_count,
+                "execution_count": model.execution_count,
+                "inference_stats": {
+                    "success": duration(&stats.success),
+                    "fail": duration(&stats.fail),
+                    "queue": duration(&stats.queue),
+                    "compute_input": duration(&stats.compute_input),
+                    "compute_infer": duration(&stats.compute_infer),
+                    "compute_output": duration(&stats.compute_output),
+                },
+                "batch_stats": [],
+            })
+        })
+        .collect();
+    reply::json(200, json!({ "model_stats": rows }).to_string())
 }
 
 /// What may be done to a model through the repository API.

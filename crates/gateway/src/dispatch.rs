@@ -191,6 +191,12 @@ impl Turn<'_> {
             }
             // Its routes need nothing and were answered before.
             Handler::ReadLog => Err(Refusal::new(RefusalCode::NotFound)),
+            Handler::ModelConfig
+            | Handler::ModelStatistics
+            | Handler::RepositoryIndex
+            | Handler::RepositoryLoad
+            | Handler::RepositoryUnload
+            | Handler::Unimplemented => self.about_models(handler, params, &credential, body).await,
             Handler::Call(Rpc::StreamInfer) => self.stream(headers, body),
             Handler::Call(rpc) => return self.call(rpc, &credential, headers, body).await,
             Handler::Live | Handler::Ready | Handler::Check | Handler::Watch => {

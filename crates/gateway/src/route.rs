@@ -62,6 +62,18 @@ pub enum Handler {
     ModelMetadata,
     /// Whether a model would answer.
     ModelReady,
+    /// Tensors and engine of a model, as Triton says it.
+    ModelConfig,
+    /// What models have done so far.
+    ModelStatistics,
+    /// The models that there are.
+    RepositoryIndex,
+    /// Take a model into service.
+    RepositoryLoad,
+    /// Take a model out of service.
+    RepositoryUnload,
+    /// Shared memory, trace and log settings: refused in words.
+    Unimplemented,
     /// Which models there are.
     ModelList,
     /// What Azure ML's `/score` takes and gives.
@@ -148,6 +160,7 @@ pub const ROUTES: &[Route] = &[
     route(Listener::Inference, "GET", "/v2/health/live", Needs::Nothing, Handler::Live),
     route(Listener::Inference, "GET", "/v2/health/ready", Needs::Nothing, Handler::Ready),
     route(Listener::Inference, "GET", "/v2", DESCRIBE, Handler::ServerMetadata),
+    route(Listener::Inference, "GET", "/v2/models/stats", METRICS, Handler::ModelStatistics),
     route(Listener::Inference, "GET", "/v2/models/{model}", DESCRIBE, Handler::ModelMetadata),
     route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}", DESCRIBE, Handler::ModelMetadata),
     route(Listener::Inference, "GET", "/v2/models/{model}/ready", DESCRIBE, Handler::ModelReady),
@@ -162,6 +175,21 @@ pub const ROUTES: &[Route] = &[
     route(Listener::Inference, "POST", "/v1/models/{model}:predict", INFER, Handler::Infer),
     route(Listener::Inference, "GET", "/v1/models", DESCRIBE, Handler::ModelList),
     route(Listener::Inference, "GET", "/v1/models/{model}", DESCRIBE, Handler::ModelReady),
+    route(Listener::Inference, "GET", "/v2/models/{model}/config", DESCRIBE, Handler::ModelConfig),
+    route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}/config", DESCRIBE, Handler::ModelConfig),
+    route(Listener::Inference, "GET", "/v2/models/{model}/stats", METRICS, Handler::ModelStatistics),
+    route(Listener::Inference, "GET", "/v2/models/{model}/versions/{version}/stats", METRICS, Handler::ModelStatistics),
+    route(Listener::Inference, "POST", "/v2/repository/index", DESCRIBE, Handler::RepositoryIndex),
+    route(Listener::Inference, "POST", "/v2/repository/models/{model}/load", ADMIN, Handler::RepositoryLoad),
+    route(Listener::Inference, "POST", "/v2/repository/models/{model}/unload", ADMIN, Handler::RepositoryUnload),
+    route(Listener::Inference, "GET", "/v2/systemsharedmemory/status", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "POST", "/v2/systemsharedmemory/unregister", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "POST", "/v2/systemsharedmemory/region/{region}/{operation}", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "GET", "/v2/cudasharedmemory/status", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "POST", "/v2/cudasharedmemory/unregister", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "POST", "/v2/cudasharedmemory/region/{region}/{operation}", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "GET", "/v2/trace/setting", DESCRIBE, Handler::Unimplemented),
+    route(Listener::Inference, "GET", "/v2/logging", DESCRIBE, Handler::Unimplemented),
     route(Listener::Inference, "GET", "/openapi.json", DESCRIBE, Handler::OpenApi),
     rpc("/inference.GRPCInferenceService/ModelStreamInfer", INFER, Handler::Call(Rpc::StreamInfer)),
     rpc("/inference.GRPCInferenceService/ServerLive", Needs::Nothing, Handler::Live),

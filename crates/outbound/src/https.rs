@@ -107,6 +107,10 @@ impl Clone for ClientIdentity {
     }
 }
 
+/// Fields that came behind an answer's body, where there were any: in its extensions.
+#[derive(Clone, Debug)]
+pub struct Trailers(pub http::HeaderMap);
+
 /// Where `http` without TLS may go; see H2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PlainHttp {
@@ -134,6 +138,8 @@ pub struct HttpsSettings {
     pub requests_max: usize,
     /// Where `http` without TLS may go.
     pub plain_http: PlainHttp,
+    /// Whether HTTP/2 is spoken without asking: what gRPC needs where there is no TLS.
+    pub http2_only: bool,
 }
 
 impl Default for HttpsSettings {
@@ -147,6 +153,7 @@ impl Default for HttpsSettings {
             answer_bytes_max: 1024 * 1024,
             requests_max: 64,
             plain_http: PlainHttp::LoopbackOnly,
+            http2_only: false,
         }
     }
 }
@@ -185,6 +192,7 @@ impl HttpsClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .http2_only(settings.http2_only)
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .http1_max_headers(HEADERS_MAX)
             .http2_max_header_list_size(HEAD_BYTES_MAX as u32)
@@ -239,7 +247,7 @@ impl HttpsClient {
             .request(request.map(Full::new))
             .await
             .map_err(|error| HttpsError::of_exchange(origin, error))?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         if head.status.is_redirection() && head.status != http::StatusCode::NOT_MODIFIED {
             let to = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
             let to = to.map(error::redirect_target);
@@ -249,13 +257,20 @@ impl HttpsClient {
                 to,
             });
         }
-        let body = self.take(body, origin).await?;
+        let (body, trailers) = self.take(body, origin).await?;
+        if let Some(trailers) = trailers {
+            head.extensions.insert(Trailers(trailers));
+        }
         Ok(http::Response::from_parts(head, body))
     }
 
     /// Reads a body; what claims to be too long is refused before a byte of it is read, what
     /// turns out to be is refused where it passes the limit.
-    async fn take(&self, mut body: Incoming, origin: &Origin) -> Result<Bytes, HttpsError> {
+    async fn take(
+        &self,
+        mut body: Incoming,
+        origin: &Origin,
+    ) -> Result<(Bytes, Option<http::HeaderMap>), HttpsError> {
         let limit_bytes = self.answer_bytes_max;
         let too_large = || HttpsError::TooLarge { origin: origin.clone(), limit_bytes };
         let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -263,15 +278,22 @@ impl HttpsClient {
             return Err(too_large());
         }
         let mut taken = Vec::new();
+        let mut trailers = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|source| HttpsError::of_body(origin, source))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    trailers = frame.into_trailers().ok();
+                    continue;
+                }
+            };
             if limit_bytes.saturating_sub(taken.len()) < data.len() {
                 return Err(too_large());
             }
             taken.extend_from_slice(&data);
         }
-        Ok(taken.into())
+        Ok((taken.into(), trailers))
     }
 }
 

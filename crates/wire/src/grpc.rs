@@ -14,7 +14,9 @@ mod fields;
 mod parse;
 mod render;
 
-use bartizan_core::RefusalCode;
+use bartizan_core::{Datatype, RefusalCode, Values};
+
+use crate::error::WireError;
 
 pub use parse::{GrpcInfer, Target, parse_infer, target};
 pub use render::{render_infer, render_streamed, render_streamed_error, split_message};
@@ -29,6 +31,35 @@ pub mod pb {
 #[expect(missing_docs, reason = "generated: the protocol's own names")]
 pub mod health {
     include!("../generated/grpc.health.v1.rs");
+}
+
+/// Typed contents of a request or an answer.
+pub(crate) fn contents_of(values: &Values) -> pb::InferTensorContents {
+    render::contents(values)
+}
+
+/// Values out of typed contents, from their bytes.
+///
+/// # Errors
+/// Where they are not those of the type and number.
+pub(crate) fn values_of_typed(
+    datatype: Datatype,
+    n_values: usize,
+    contents: &[u8],
+) -> Result<Values, WireError> {
+    Ok(contents::read(datatype, n_values, contents)?)
+}
+
+/// Values out of raw contents.
+///
+/// # Errors
+/// Where they are not those of the type and number.
+pub(crate) fn values_of_raw(
+    datatype: Datatype,
+    n_values: usize,
+    bytes: &[u8],
+) -> Result<Values, WireError> {
+    Ok(crate::raw::read(datatype, n_values, bytes)?)
 }
 
 /// Status codes of gRPC that we give (grpc/grpc, doc/statuscodes.md).

@@ -26,6 +26,7 @@
 
 pub mod azure_ml;
 pub mod coding;
+pub mod conformance;
 mod error;
 pub mod grpc;
 mod json;

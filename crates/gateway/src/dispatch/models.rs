@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use bartizan_access::{Credential, permit_admin, permit_describe};
+use bartizan_access::{Credential, permit_admin, permit_describe, permit_metrics};
 use bartizan_core::{ModelName, Refusal, RefusalCode};
 use bartizan_decision::Model;
 use bartizan_wire::grpc::pb;
-use bartizan_wire::oip::ModelState;
+use bartizan_wire::oip::{self, ModelState};
+use hyper::body::Incoming;
 
 use super::Turn;
+use crate::answer::Answered;
+use crate::body;
 use crate::describe::{self, Control};
+use crate::reply;
+use crate::route::{Handler, Params};
+
+/// Longest body of a request to load or unload, in bytes.
+const CONTROL_BYTES_MAX: usize = 16 * 1024;
 
 fn not_found() -> Refusal {
     Refusal::new(RefusalCode::NotFound)
@@ -74,6 +82,56 @@ impl Turn<'_> {
                 reason: if is_ready { "" } else { "the server is not ready" },
             })
             .collect()
+    }
+
+    /// What Triton's clients ask over REST about models, beside their metadata.
+    pub(super) async fn about_models(
+        &self,
+        handler: Handler,
+        [name, version]: Params<'_>,
+        credential: &Credential,
+        body: Incoming,
+    ) -> Result<Answered, Refusal> {
+        let forbidden = |_| Refusal::new(RefusalCode::Forbidden);
+        let control = match handler {
+            Handler::ModelConfig => {
+                let model = self.described(name, version, credential)?;
+                return Ok(describe::config_json(&model));
+            }
+            Handler::ModelStatistics => {
+                permit_metrics(self.scene(), credential).map_err(forbidden)?;
+                return Ok(describe::statistics_json(&self.statistics(name, version)?));
+            }
+            Handler::RepositoryLoad => Control::Load,
+            Handler::RepositoryUnload => Control::Unload,
+            other => {
+                permit_describe(self.scene(), credential, None).map_err(forbidden)?;
+                if other == Handler::RepositoryIndex {
+                    let index = self.index(credential, false);
+                    return Ok(reply::json(200, oip::repository_index(&index)));
+                }
+                return Err(describe::unimplemented());
+            }
+        };
+        self.control_by_rest(credential, name, control, body).await
+    }
+
+    /// [`Turn::control`] for a body of REST, which may hold parameters.
+    async fn control_by_rest(
+        &self,
+        credential: &Credential,
+        name: &str,
+        control: Control,
+        body: Incoming,
+    ) -> Result<Answered, Refusal> {
+        let body = body::read(body, CONTROL_BYTES_MAX, self.lane.limits.body_wait_max).await?;
+        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let has_parameters = said["parameters"].as_object().is_some_and(|all| !all.is_empty());
+        if control == Control::Load && has_parameters {
+            return Err(describe::no_load_parameters());
+        }
+        self.control(credential, name, control).await?;
+        Ok(reply::json(200, "{}"))
     }
 
     /// Loads or unloads a model that was admitted before, where the operator has allowed that on

@@ -32,7 +32,7 @@ pub(super) fn is_empty(contents: &[u8]) -> Parsed<bool> {
 }
 
 /// Reads the `n_values` values of `contents`. Takes memory for what is there.
-pub(super) fn read(datatype: Datatype, n_values: usize, contents: &[u8]) -> Parsed<Values> {
+pub(crate) fn read(datatype: Datatype, n_values: usize, contents: &[u8]) -> Parsed<Values> {
     let Some((number, name)) = field(datatype) else {
         let what = format!("{datatype} has no typed contents; send it in `raw_input_contents`");
         return Err(Fault::new(RefusalCode::Malformed, what));

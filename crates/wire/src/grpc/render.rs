@@ -55,7 +55,7 @@ fn parameter(value: ParameterValue<'_>) -> pb::InferParameter {
     }
 }
 
-fn contents(values: &Values) -> pb::InferTensorContents {
+pub(crate) fn contents(values: &Values) -> pb::InferTensorContents {
     let mut out = pb::InferTensorContents::default();
     match values {
         Values::Bool(v) => out.bool_contents.clone_from(v),

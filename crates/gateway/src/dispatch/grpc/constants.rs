@@ -51,6 +51,12 @@ pub(in crate::dispatch) async fn constant(
         Handler::ServerMetadata
         | Handler::ModelMetadata
         | Handler::ModelReady
+        | Handler::ModelConfig
+        | Handler::ModelStatistics
+        | Handler::RepositoryIndex
+        | Handler::RepositoryLoad
+        | Handler::RepositoryUnload
+        | Handler::Unimplemented
         | Handler::Infer
         | Handler::OpenApi
         | Handler::Metrics
