@@ -11,6 +11,7 @@ MODEL = "cancer-logistic"
 PROTOCOLS = {
     "oip": ("oip-rest", f"/v2/models/{MODEL}/infer", ""),
     "scored": ("azure-ml", "/score", ""),
+    "called": ("oip-grpc", "", f'model = "{MODEL}"'),
     "listed": ("azure-ml", "/score", 'rows = "data"'),
     "invoked": ("mlflow", "/invocations", ""),
 }
@@ -42,7 +43,7 @@ def outer(inner, tmp_path_factory):
     label = next(part for part in label_only[1:] if 'name = "label"' in part)
     (house.folder / "label.toml").write_text(label_only[0] + "[[outputs]]" + label)
     for name, (protocol, path, more) in PROTOCOLS.items():
-        file = "whole.toml" if name == "oip" else "label.toml"
+        file = "whole.toml" if name in ("oip", "called") else "label.toml"
         (upstreams / f"{name}.toml").write_text(
             f'format = 1\nprotocol = "{protocol}"\nurl = "{inner.url}{path}"\n'
             f'contract = "{file}"\ncredential_file = "keys/inner.token"\n'

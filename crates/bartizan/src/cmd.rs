@@ -20,6 +20,7 @@ pub(crate) mod recorded;
 pub(crate) mod restore;
 pub(crate) mod revoke;
 pub(crate) mod scan;
+pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod trace;

@@ -200,6 +200,13 @@ impl Environment {
         &self.config
     }
 
+    /// The same with another configuration than its file's, for this process alone.
+    #[must_use]
+    pub(crate) fn changed(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &EnvName {
         &self.config().environment.name

@@ -104,6 +104,8 @@ enum Command {
     /// Plan, check, repair, render and draw a private AKS environment
     #[command(subcommand)]
     Aks(cmd::aks::Args),
+    /// Ask a model about a file of rows, under the same gates; goes on after a kill
+    Score(cmd::score::Args),
     /// Check that an inference server does what its clients rely on, case by case
     Conformance(cmd::conformance::Args),
     /// Print completions for a shell
@@ -182,6 +184,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Access(args) => cmd::access::run(args, &cli.place, out),
         Command::Config(args) => cmd::config::run(args, &cli.place, out),
         Command::Aks(args) => cmd::aks::run(args, &cli.place, out),
+        Command::Score(args) => cmd::score::run(args, &cli.place),
         Command::Conformance(args) => cmd::conformance::run(args, out),
         Command::Completions(args) => cmd::completions::run(args, Cli::command(), out),
         Command::Man(args) => cmd::man::run(args, Cli::command()),

@@ -32,6 +32,7 @@ const UPSTREAMS_MAX: usize = 256;
 #[serde(rename_all = "kebab-case")]
 enum Protocol {
     OipRest,
+    OipGrpc,
     AzureMl,
     Mlflow,
 }
@@ -57,6 +58,12 @@ struct UpstreamFile {
     version: Option<ModelVersion>,
     #[serde(default)]
     rows: Rows,
+    /// What a gRPC endpoint calls the model; the file's name where absent.
+    #[serde(default)]
+    model: Option<String>,
+    /// The version that a gRPC endpoint is asked for; its own choice where absent.
+    #[serde(default)]
+    model_version: Option<String>,
     /// File with the bearer credential, readable by its owner only.
     #[serde(default)]
     credential_file: Option<PathBuf>,
@@ -167,6 +174,24 @@ pub(crate) fn load_all(root: &Path, rows_max: u64) -> Result<Vec<Found>, Upstrea
     Ok(names.into_iter().map(load_one).collect())
 }
 
+/// The contract of upstream `name` of the environment in `root`, where there is one.
+///
+/// # Errors
+/// [`UpstreamFault`].
+pub(crate) fn contract_of(
+    root: &Path,
+    name: &ModelName,
+    rows_max: u64,
+) -> Result<Option<Contract>, UpstreamFault> {
+    let path = root.join(UPSTREAMS_DIR).join(format!("{name}.toml"));
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let (file, _) = read(&path)?;
+    let text = files::read_bounded(&root.join(&file.contract), CONTRACT_BYTES_MAX)?;
+    Ok(Some(read_contract(&text, rows_max)?))
+}
+
 fn read(path: &Path) -> Result<(UpstreamFile, Digest), UpstreamFault> {
     let wrong = |message: String| UpstreamFault::Wrong { path: path.to_owned(), message };
     let bytes = files::read_bounded(path, FILE_BYTES_MAX)?;
@@ -191,6 +216,22 @@ fn load(
     let text = files::read_bounded(&root.join(&file.contract), CONTRACT_BYTES_MAX)?;
     let contract = read_contract(&text, rows_max)?;
     let url: Uri = file.url.parse().map_err(|_| wrong("`url` is no URL"))?;
+    let is_grpc = file.protocol == Protocol::OipGrpc;
+    if !is_grpc && (file.model.is_some() || file.model_version.is_some()) {
+        return Err(wrong(
+            "`model` and `model_version` are for `oip-grpc`; else the URL names both",
+        ));
+    }
+    let url = match url.path() {
+        "" | "/" if is_grpc => {
+            let base = file.url.trim_end_matches('/');
+            let whole = format!("{base}{}", bartizan_wire::grpc::INFER_PATH);
+            whole.parse().map_err(|_| wrong("`url` is no URL"))?
+        }
+        bartizan_wire::grpc::INFER_PATH => url,
+        _ if is_grpc => return Err(wrong("`url` of `oip-grpc` is scheme, host and port alone")),
+        _ => url,
+    };
     let is_plain = match (url.scheme_str(), url.host()) {
         (Some("https"), Some(_)) => false,
         (Some("http"), Some(_)) => true,
@@ -217,6 +258,13 @@ fn load(
     };
     let kind = match file.protocol {
         Protocol::OipRest => Kind::OipRest,
+        Protocol::OipGrpc => {
+            let named = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            Kind::OipGrpc {
+                model: file.model.unwrap_or_else(|| named.to_owned()).into(),
+                version: file.model_version.unwrap_or_default().into(),
+            }
+        }
         Protocol::AzureMl => Kind::AzureMl { rows_under },
         Protocol::Mlflow => Kind::Mlflow,
     };

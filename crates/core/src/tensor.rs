@@ -228,6 +228,66 @@ pub fn element_count(shape: &[u64]) -> Result<usize, ShapeError> {
     }
 }
 
+impl Values {
+    /// Elements `range`, copied.
+    ///
+    /// # Panics
+    /// Where `range` is out of bounds.
+    #[must_use]
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        let mut part = self.datatype().no_values();
+        part.append(self, range);
+        part
+    }
+
+    /// Appends elements `range` of `other`, which has the same type; else nothing is appended.
+    ///
+    /// # Panics
+    /// Where `range` is out of bounds.
+    fn append(&mut self, other: &Self, range: std::ops::Range<usize>) {
+        match (self, other) {
+            (Self::Bool(to), Self::Bool(from)) => to.extend_from_slice(&from[range]),
+            (Self::Uint8(to), Self::Uint8(from)) => to.extend_from_slice(&from[range]),
+            (Self::Uint16(to), Self::Uint16(from))
+            | (Self::Fp16(to), Self::Fp16(from))
+            | (Self::Bf16(to), Self::Bf16(from)) => to.extend_from_slice(&from[range]),
+            (Self::Uint32(to), Self::Uint32(from)) => to.extend_from_slice(&from[range]),
+            (Self::Uint64(to), Self::Uint64(from)) => to.extend_from_slice(&from[range]),
+            (Self::Int8(to), Self::Int8(from)) => to.extend_from_slice(&from[range]),
+            (Self::Int16(to), Self::Int16(from)) => to.extend_from_slice(&from[range]),
+            (Self::Int32(to), Self::Int32(from)) => to.extend_from_slice(&from[range]),
+            (Self::Int64(to), Self::Int64(from)) => to.extend_from_slice(&from[range]),
+            (Self::Fp32(to), Self::Fp32(from)) => to.extend_from_slice(&from[range]),
+            (Self::Fp64(to), Self::Fp64(from)) => to.extend_from_slice(&from[range]),
+            (Self::Bytes(to), Self::Bytes(from)) => to.extend_from_slice(&from[range]),
+            _ => {}
+        }
+    }
+}
+
+impl Datatype {
+    /// No values of this type.
+    #[must_use]
+    pub fn no_values(self) -> Values {
+        match self {
+            Self::Bool => Values::Bool(Vec::new()),
+            Self::Uint8 => Values::Uint8(Vec::new()),
+            Self::Uint16 => Values::Uint16(Vec::new()),
+            Self::Uint32 => Values::Uint32(Vec::new()),
+            Self::Uint64 => Values::Uint64(Vec::new()),
+            Self::Int8 => Values::Int8(Vec::new()),
+            Self::Int16 => Values::Int16(Vec::new()),
+            Self::Int32 => Values::Int32(Vec::new()),
+            Self::Int64 => Values::Int64(Vec::new()),
+            Self::Fp16 => Values::Fp16(Vec::new()),
+            Self::Bf16 => Values::Bf16(Vec::new()),
+            Self::Fp32 => Values::Fp32(Vec::new()),
+            Self::Fp64 => Values::Fp64(Vec::new()),
+            Self::Bytes => Values::Bytes(Vec::new()),
+        }
+    }
+}
+
 /// A named tensor; see the module invariants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -284,6 +344,42 @@ impl Tensor {
         self.shape.first().map_or(1, |rows| *rows as usize)
     }
 
+    /// Rows `range`, copied.
+    ///
+    /// # Panics
+    /// Where `range` is out of bounds.
+    #[must_use]
+    pub fn rows(&self, range: std::ops::Range<usize>) -> Self {
+        let row_len = self.row_len();
+        let mut shape = self.shape.clone();
+        if let Some(n_rows) = shape.first_mut() {
+            *n_rows = range.len() as u64;
+        }
+        let values = self.values.part(range.start * row_len..range.end * row_len);
+        Self { name: self.name.clone(), shape, values }
+    }
+
+    /// The rows of all `parts`, one behind the other; `None` where they differ in name, type or
+    /// the shape of a row, have no rows, or are too many for a tensor (T2).
+    pub fn stack(parts: &[&Self]) -> Option<Self> {
+        let first = parts.first()?;
+        let mut values = first.datatype().no_values();
+        let mut n_rows = 0;
+        for part in parts {
+            let is_alike = part.name == first.name
+                && part.datatype() == first.datatype()
+                && part.shape.get(1..)? == first.shape.get(1..)?;
+            if !is_alike {
+                return None;
+            }
+            values.append(&part.values, 0..part.values.len());
+            n_rows += part.n_rows() as u64;
+        }
+        let mut shape = first.shape.clone();
+        *shape.first_mut()? = n_rows;
+        Self::new(first.name.clone(), shape, values).ok()
+    }
+
     /// Number of values of one row; 0 where there is no row.
     pub fn row_len(&self) -> usize {
         self.values.len().checked_div(self.n_rows()).unwrap_or(0)
@@ -293,6 +389,22 @@ impl Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stacked_rows_come_apart_as_they_were() {
+        let whole = Tensor::new("x", vec![5, 2], Values::Fp32((0..10).map(|x| x as f32).collect()));
+        let whole = whole.unwrap();
+        let (head, tail) = (whole.rows(0..2), whole.rows(2..5));
+        assert_eq!((head.shape(), tail.shape()), (&[2, 2][..], &[3, 2][..]));
+        assert_eq!(Tensor::stack(&[&head, &tail]), Some(whole.clone()));
+        let other = Tensor::new("x", vec![1, 2], Values::Fp64(vec![0.0; 2])).unwrap();
+        let wide = Tensor::new("x", vec![1, 1], Values::Fp32(vec![0.0])).unwrap();
+        let named = Tensor::new("y", vec![1, 2], Values::Fp32(vec![0.0; 2])).unwrap();
+        for alien in [&other, &wide, &named] {
+            assert_eq!(Tensor::stack(&[&head, alien]), None);
+        }
+        assert_eq!(Tensor::stack(&[]), None);
+    }
 
     /// T1 and T2 from both sides.
     #[test]

@@ -24,14 +24,16 @@ use bytes::Bytes;
 use hyper::http::Request;
 pub use hyper::http::Uri;
 pub use hyper::http::header::HeaderValue;
-use hyper::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::http::header::{AUTHORIZATION, CONTENT_TYPE, TE};
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::https::{HttpsClient, HttpsError, HttpsSettings, PeerCertificate};
+use crate::https::{HttpsClient, HttpsError, HttpsSettings, PeerCertificate, Trailers};
 
 /// Longest version of an upstream that is kept, in bytes.
 const VERSION_BYTES_MAX: usize = 64;
+/// Where a call's status stands.
+const GRPC_STATUS: &str = "grpc-status";
 /// What replay says of its answers.
 const NOT_REPLAYABLE: &str = "not replayable: upstream";
 
@@ -106,10 +108,12 @@ impl Upstream {
         contract: &Contract,
         upstreams: &UpstreamLoop,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let UpstreamSettings { kind, url, authorization, certificate, https } = settings;
+        let UpstreamSettings { kind, url, authorization, certificate, mut https } = settings;
+        https.http2_only = matches!(kind, Kind::OipGrpc { .. });
         let (deadline, answer_bytes_max) = (https.deadline, https.answer_bytes_max);
-        let version = match kind {
+        let version = match &kind {
             Kind::OipRest => "oip-rest",
+            Kind::OipGrpc { .. } => "oip-grpc",
             Kind::AzureMl { .. } => "azure-ml",
             Kind::Mlflow => "mlflow",
         };
@@ -133,7 +137,10 @@ impl Upstream {
         let mut body = Vec::with_capacity(1024);
         self.endpoint.render(inputs, &mut body).map_err(|error| unavailable(error.message))?;
         let mut request = Request::post(self.url.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            .header(CONTENT_TYPE, HeaderValue::from_static(self.endpoint.media_type()));
+        if self.endpoint.is_grpc() {
+            request = request.header(TE, HeaderValue::from_static("trailers"));
+        }
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
@@ -164,6 +171,9 @@ impl Upstream {
                 "it answered with status {}",
                 answer.status().as_u16()
             )));
+        }
+        if self.endpoint.is_grpc() {
+            check_called(&answer)?;
         }
         let limits = Limits { body_bytes_max: self.answer_bytes_max, ..Limits::default() };
         let n_rows = inputs.first().map_or(1, Tensor::n_rows);
@@ -231,6 +241,24 @@ impl Predictor for Upstream {
         }
         outcome
     }
+}
+
+/// Whether a call was answered: its status stands behind the message, or in the head where there
+/// is none.
+fn check_called(answer: &hyper::http::Response<Bytes>) -> Result<(), PredictError> {
+    let trailers = answer.extensions().get::<Trailers>();
+    let status = trailers.and_then(|Trailers(fields)| fields.get(GRPC_STATUS));
+    let status = status.or_else(|| answer.headers().get(GRPC_STATUS));
+    let reason = match status.map(HeaderValue::as_bytes) {
+        Some(b"0") => return Ok(()),
+        // Codes of gRPC are 0 to 16; its text is the endpoint's own and is not passed on.
+        Some(code) if code.len() <= 2 && code.iter().all(u8::is_ascii_digit) => {
+            format!("it answered with gRPC status {}", String::from_utf8_lossy(code))
+        }
+        Some(_) => "its gRPC status is no number".to_owned(),
+        None => "it ended the call without a gRPC status".to_owned(),
+    };
+    Err(PredictError::Unavailable { reason })
 }
 
 /// What a model is by its contract alone.

@@ -9,6 +9,7 @@
 //!   `contents`; never both. `FP16` and `BF16` come raw only.
 //! - An answer is raw where the request was, or where an output is `FP16` or `BF16`.
 
+mod client;
 mod contents;
 mod fields;
 mod parse;
@@ -18,6 +19,7 @@ use bartizan_core::{Datatype, RefusalCode, Values};
 
 use crate::error::WireError;
 
+pub use client::{INFER_PATH, parse_called, render_call};
 pub use parse::{GrpcInfer, Target, parse_infer, target};
 pub use render::{render_infer, render_streamed, render_streamed_error, split_message};
 

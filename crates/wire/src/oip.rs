@@ -30,9 +30,9 @@ pub use metadata::{
 };
 pub use openapi::openapi;
 pub(crate) use parse::parse_answer;
-pub use parse::{ID_BYTES_MAX, NAME_BYTES_MAX, parse_infer, parse_infer_binary};
+pub use parse::{ID_BYTES_MAX, NAME_BYTES_MAX, parse_answer_raw, parse_infer, parse_infer_binary};
 pub use render::{
     SERVER_PATH, infer_path, model_path, render_error, render_infer, render_infer_binary,
-    render_request,
+    render_request, render_request_raw,
 };
 pub(crate) use render::{double as json_f64, float as json_f32, text as json_text};

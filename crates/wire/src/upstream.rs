@@ -10,16 +10,23 @@ use crate::json::Reader;
 use crate::oip::json_text;
 use crate::request::Limits;
 use crate::table::{self, Plan, text_of, write_list, write_rows};
-use crate::{WireError, mlflow, oip};
+use crate::{WireError, grpc, mlflow, oip};
 
 /// Header in which Azure ML's server reports its version.
 pub const VERSION_HEADER: &str = "x-ms-server-version";
 
 /// Which protocol an endpoint speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The Open Inference Protocol over REST.
     OipRest,
+    /// The Open Inference Protocol over gRPC.
+    OipGrpc {
+        /// What the endpoint calls the model.
+        model: Box<str>,
+        /// The version to ask; the endpoint's choice where empty.
+        version: Box<str>,
+    },
     /// Azure ML's `/score`; rows go under the key.
     AzureMl {
         /// `data` or `input_data`.
@@ -53,10 +60,20 @@ impl Endpoint {
     /// [`RefusalCode::Unsupported`] where tables cannot carry the contract's tensors.
     pub fn new(kind: Kind, contract: &Contract) -> Result<Self, WireError> {
         let (inputs, outputs) = (Plan::new(contract), Plan::of_outputs(contract));
-        if kind != Kind::OipRest {
+        if !matches!(kind, Kind::OipRest | Kind::OipGrpc { .. }) {
             inputs.check().and_then(|()| outputs.check())?;
         }
         Ok(Self { kind, inputs, outputs })
+    }
+
+    /// Media type of its requests.
+    pub fn media_type(&self) -> &'static str {
+        if self.is_grpc() { "application/grpc" } else { "application/json" }
+    }
+
+    /// Whether it is asked by calls: then the answer's `grpc-status` must be 0.
+    pub fn is_grpc(&self) -> bool {
+        matches!(self.kind, Kind::OipGrpc { .. })
     }
 
     /// Appends the request for the answer to `inputs`, in the contract's order, to `out`.
@@ -64,9 +81,13 @@ impl Endpoint {
     /// # Errors
     /// [`RefusalCode::Internal`] where a text is not UTF-8.
     pub fn render(&self, inputs: &[Tensor], out: &mut Vec<u8>) -> Result<(), WireError> {
-        let (named, bare) = match self.kind {
+        let (named, bare) = match &self.kind {
             Kind::OipRest => return oip::render_request(inputs, out),
-            Kind::AzureMl { rows_under } => (rows_under, rows_under),
+            Kind::OipGrpc { model, version } => {
+                grpc::render_call(model, version, inputs, out);
+                return Ok(());
+            }
+            Kind::AzureMl { rows_under } => (*rows_under, *rows_under),
             Kind::Mlflow => ("dataframe_split", "instances"),
         };
         // A scripted `data` is a list of rows, by all of Azure's templates.
@@ -108,7 +129,8 @@ impl Endpoint {
     /// # Errors
     /// [`WireError`] that says how it is not what the contract promises; never a value of it.
     pub fn parse(&self, body: &[u8], n_rows: usize, limits: &Limits) -> Result<Told, WireError> {
-        let told = match self.kind {
+        let told = match &self.kind {
+            Kind::OipGrpc { .. } => grpc::parse_called(body, limits)?,
             Kind::OipRest => oip::parse_answer(body, limits)?,
             Kind::Mlflow => {
                 let outputs = mlflow::one_of(body, &self.outputs, limits, &["predictions"])?;

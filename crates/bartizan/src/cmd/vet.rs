@@ -4,7 +4,7 @@
 //! could not be looked at: that is an error (3), as is something that the policy requires and that
 //! was not covered.
 
-mod load;
+pub(crate) mod load;
 mod split;
 mod statement;
 

@@ -93,25 +93,25 @@ impl Turn<'_> {
         body: Incoming,
     ) -> Result<Answered, Refusal> {
         let forbidden = |_| Refusal::new(RefusalCode::Forbidden);
-        let control = match handler {
-            Handler::ModelConfig => {
-                let model = self.described(name, version, credential)?;
-                return Ok(describe::config_json(&model));
+        if handler == Handler::ModelConfig {
+            let model = self.described(name, version, credential)?;
+            return Ok(describe::config_json(&model));
+        }
+        if handler == Handler::ModelStatistics {
+            permit_metrics(self.scene(), credential).map_err(forbidden)?;
+            return Ok(describe::statistics_json(&self.statistics(name, version)?));
+        }
+        let control = if handler == Handler::RepositoryLoad {
+            Control::Load
+        } else if handler == Handler::RepositoryUnload {
+            Control::Unload
+        } else {
+            permit_describe(self.scene(), credential, None).map_err(forbidden)?;
+            if handler == Handler::RepositoryIndex {
+                let index = self.index(credential, false);
+                return Ok(reply::json(200, oip::repository_index(&index)));
             }
-            Handler::ModelStatistics => {
-                permit_metrics(self.scene(), credential).map_err(forbidden)?;
-                return Ok(describe::statistics_json(&self.statistics(name, version)?));
-            }
-            Handler::RepositoryLoad => Control::Load,
-            Handler::RepositoryUnload => Control::Unload,
-            other => {
-                permit_describe(self.scene(), credential, None).map_err(forbidden)?;
-                if other == Handler::RepositoryIndex {
-                    let index = self.index(credential, false);
-                    return Ok(reply::json(200, oip::repository_index(&index)));
-                }
-                return Err(describe::unimplemented());
-            }
+            return Err(describe::unimplemented());
         };
         self.control_by_rest(credential, name, control, body).await
     }

@@ -108,7 +108,7 @@ fn every_protocol_is_asked_and_understood() {
         ),
     ] {
         let (url, served) = serve(http(answer), Duration::ZERO);
-        let upstream = upstream(kind, url);
+        let upstream = upstream(kind.clone(), url);
         let told = upstream.predict_within(&inputs(), Duration::from_secs(10)).unwrap();
         assert_eq!(*told.outputs[0].values(), Values::Int64(vec![1, 0]), "{kind:?}");
         let origin = told.origin.unwrap();

@@ -101,9 +101,11 @@ pub(super) const CASES: &[Case] = &[
         },
         check: |_, answer| {
             let told = message::<health::HealthCheckResponse>(answer)?;
-            match told.status() {
-                health::health_check_response::ServingStatus::Serving => Ok(()),
-                status => Err(format!("it says {}", status.as_str_name())),
+            let status = told.status();
+            if status == health::health_check_response::ServingStatus::Serving {
+                Ok(())
+            } else {
+                Err(format!("it says {}", status.as_str_name()))
             }
         },
     },

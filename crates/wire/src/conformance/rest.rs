@@ -1,5 +1,10 @@
 //! The cases over REST.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON that has no such key gives null; keys are added to objects of our own"
+)]
+
 use bartizan_core::{Datatype, Tensor, Values};
 use serde_json::{Value, json};
 
@@ -124,7 +129,11 @@ pub(super) const CASES: &[Case] = &[
         question: |_| post("/v2/repository/index".into(), Vec::new()),
         check: |_, answer| match whole(answer)? {
             Value::Array(_) => Ok(()),
-            _ => Err("the answer is no list".into()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => Err("the answer is no list".into()),
         },
     },
     Case {

@@ -121,7 +121,7 @@ fn parse(message: &[u8], limits: &Limits) -> Parsed<GrpcInfer> {
     Ok(GrpcInfer { request, is_raw })
 }
 
-fn check(n: usize, max: usize, field: &str) -> Parsed<()> {
+pub(super) fn check(n: usize, max: usize, field: &str) -> Parsed<()> {
     if n < max {
         return Ok(());
     }
@@ -135,7 +135,7 @@ fn count(n: &mut usize, max: usize, field: &str) -> Parsed<()> {
     Ok(())
 }
 
-fn text<'a>(payload: Payload<'a>, bytes_max: usize, field: &str) -> Parsed<&'a str> {
+pub(super) fn text<'a>(payload: Payload<'a>, bytes_max: usize, field: &str) -> Parsed<&'a str> {
     let text = payload.text().map_err(|fault| fault.within(field))?;
     if bytes_max < text.len() {
         let what = format!("the text has {} bytes, limit is {bytes_max}", text.len());
@@ -146,14 +146,14 @@ fn text<'a>(payload: Payload<'a>, bytes_max: usize, field: &str) -> Parsed<&'a s
 
 /// An input without its values.
 #[derive(Default)]
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     name: &'a str,
     datatype: &'a str,
     shape: Vec<u64>,
     contents: Option<&'a [u8]>,
 }
 
-fn draft(payload: Payload<'_>) -> Parsed<Draft<'_>> {
+pub(super) fn draft(payload: Payload<'_>) -> Parsed<Draft<'_>> {
     let mut draft = Draft::default();
     let mut n_parameters = 0;
     let mut fields = Fields::new(payload.bytes()?);
@@ -287,7 +287,11 @@ fn request_parameter(payload: Payload<'_>, asserted: &mut Asserted) -> Parsed<()
 }
 
 /// Gives each input its values.
-fn tensors(drafts: Vec<Draft<'_>>, raws: &[&[u8]], limits: &Limits) -> Parsed<Vec<Tensor>> {
+pub(super) fn tensors(
+    drafts: Vec<Draft<'_>>,
+    raws: &[&[u8]],
+    limits: &Limits,
+) -> Parsed<Vec<Tensor>> {
     if !raws.is_empty() && raws.len() != drafts.len() {
         let what = format!(
             "there are {} for {} inputs; give one for each input, or none",

@@ -99,7 +99,27 @@ fn parse(body: &[u8], json_bytes: Option<usize>, limits: &Limits) -> Parsed<Infe
 /// # Errors
 /// [`WireError`] for the first thing that is wrong.
 pub(crate) fn parse_answer(body: &[u8], limits: &Limits) -> Result<Told, WireError> {
-    let text = crate::table::text_of(body, limits)?;
+    parse_answer_raw(body, None, limits)
+}
+
+/// Reads an answer whose first `json_bytes` are JSON, where the header says so; raw tensors
+/// follow then.
+///
+/// # Errors
+/// [`WireError`] for the first thing that is wrong; never a value of it.
+pub fn parse_answer_raw(
+    body: &[u8],
+    json_bytes: Option<usize>,
+    limits: &Limits,
+) -> Result<Told, WireError> {
+    let (json, raw) = match json_bytes {
+        None => (body, None),
+        Some(length) => {
+            let (json, raw) = binary::split(body, length)?;
+            (json, Some(raw))
+        }
+    };
+    let text = crate::table::text_of(json, limits)?;
     let mut reader = Reader::new(text, limits.depth_max);
     let mut n_left = limits.elements_max.min(limits::ELEMENTS_MAX);
     let (mut version, mut outputs) = (None, None);
@@ -120,7 +140,7 @@ pub(crate) fn parse_answer(body: &[u8], limits: &Limits) -> Result<Told, WireErr
         let what = "there are no outputs in the answer";
         return Err(Fault::new(RefusalCode::Malformed, what).into());
     };
-    Ok(Told { outputs: binary::join(outputs, None)?, version })
+    Ok(Told { outputs: binary::join(outputs, raw)?, version })
 }
 
 /// Our own text of a key of the protocol, so that no error can hold a text of the body.

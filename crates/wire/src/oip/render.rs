@@ -106,6 +106,34 @@ pub fn render_request(inputs: &[Tensor], out: &mut Vec<u8>) -> Result<(), WireEr
     Ok(())
 }
 
+/// Appends a request for raw outputs with raw `inputs` to `out`, and gives the length of its JSON,
+/// which the header [`super::HEADER_LENGTH`] must say.
+pub fn render_request_raw(inputs: &[Tensor], out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(b"{\"parameters\":{\"binary_data_output\":true},\"inputs\":[");
+    for (n, input) in inputs.iter().enumerate() {
+        separate(n, out);
+        out.extend_from_slice(b"{\"name\":");
+        text(input.name(), out);
+        out.extend_from_slice(b",\"datatype\":");
+        text(input.datatype().as_str(), out);
+        out.extend_from_slice(b",\"shape\":[");
+        for (dim_idx, dim) in input.shape().iter().enumerate() {
+            separate(dim_idx, out);
+            out.extend_from_slice(itoa::Buffer::new().format(*dim).as_bytes());
+        }
+        out.extend_from_slice(b"],\"parameters\":{\"binary_data_size\":");
+        out.extend_from_slice(itoa::Buffer::new().format(raw::len(input.values())).as_bytes());
+        out.extend_from_slice(b"}}");
+    }
+    out.extend_from_slice(b"]}");
+    let json_bytes = out.len().saturating_sub(start);
+    for input in inputs {
+        raw::write(input.values(), out);
+    }
+    json_bytes
+}
+
 /// Path under which model `name` describes itself.
 pub fn model_path(name: &ModelName) -> String {
     format!("/v2/models/{name}")

@@ -36,7 +36,7 @@ pub(crate) struct Loaded {
 }
 
 /// Limits that suit data sets: rows and bytes are bounded by `--memory` as they are packed.
-pub(super) fn limits() -> ReadLimits {
+pub(crate) fn limits() -> ReadLimits {
     ReadLimits {
         file_bytes_max: 1 << 40,
         rows_max: 1 << 32,
