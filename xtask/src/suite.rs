@@ -38,6 +38,7 @@ const AREAS: &[Area] = &[
     Area { step: "deploy beside its peers", folder: "deploy", deep: true },
     Area { step: "engine beside its peers", folder: "engine", deep: true },
     Area { step: "KServe's own clients", folder: "kserve", deep: false },
+    Area { step: "MLServer and MLflow behind us", folder: "peers", deep: true },
     Area { step: "vet on its cases", folder: "vet", deep: false },
     Area { step: "the model gate from outside", folder: "scan", deep: false },
 ];

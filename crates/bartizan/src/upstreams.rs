@@ -11,6 +11,7 @@ use bartizan_outbound::https::{HttpsError, HttpsSettings, PlainHttp, Roots};
 use bartizan_outbound::upstream::{
     HeaderValue, Kind, Upstream, UpstreamError, UpstreamLoop, UpstreamSettings, Uri,
 };
+use bartizan_wire::grpc;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -215,23 +216,7 @@ fn load(
         |message: &str| UpstreamFault::Wrong { path: path.to_owned(), message: message.into() };
     let text = files::read_bounded(&root.join(&file.contract), CONTRACT_BYTES_MAX)?;
     let contract = read_contract(&text, rows_max)?;
-    let url: Uri = file.url.parse().map_err(|_| wrong("`url` is no URL"))?;
-    let is_grpc = file.protocol == Protocol::OipGrpc;
-    if !is_grpc && (file.model.is_some() || file.model_version.is_some()) {
-        return Err(wrong(
-            "`model` and `model_version` are for `oip-grpc`; else the URL names both",
-        ));
-    }
-    let url = match url.path() {
-        "" | "/" if is_grpc => {
-            let base = file.url.trim_end_matches('/');
-            let whole = format!("{base}{}", bartizan_wire::grpc::INFER_PATH);
-            whole.parse().map_err(|_| wrong("`url` is no URL"))?
-        }
-        bartizan_wire::grpc::INFER_PATH => url,
-        _ if is_grpc => return Err(wrong("`url` of `oip-grpc` is scheme, host and port alone")),
-        _ => url,
-    };
+    let url = url_of(&file).map_err(&wrong)?;
     let is_plain = match (url.scheme_str(), url.host()) {
         (Some("https"), Some(_)) => false,
         (Some("http"), Some(_)) => true,
@@ -285,6 +270,25 @@ fn load(
     };
     let predictor = Upstream::new(settings, &contract, upstreams)?;
     Ok((predictor, contract))
+}
+
+/// The whole URL to which requests are posted.
+fn url_of(file: &UpstreamFile) -> Result<Uri, &'static str> {
+    let url: Uri = file.url.parse().map_err(|_| "`url` is no URL")?;
+    if file.protocol != Protocol::OipGrpc {
+        if file.model.is_some() || file.model_version.is_some() {
+            return Err("`model` and `model_version` are for `oip-grpc`; else the URL names both");
+        }
+        return Ok(url);
+    }
+    match url.path() {
+        grpc::INFER_PATH => Ok(url),
+        "" | "/" => {
+            let base = file.url.trim_end_matches('/');
+            format!("{base}{}", grpc::INFER_PATH).parse().map_err(|_| "`url` is no URL")
+        }
+        _ => Err("`url` of `oip-grpc` is scheme, host and port alone"),
+    }
 }
 
 /// The credential as a header that is never printed.

@@ -72,6 +72,8 @@ fn parse(body: &[u8], json_bytes: Option<usize>, limits: &Limits) -> Parsed<Infe
     let mut binary = BinaryWish::default();
     reader.object(|reader, key| {
         let read = match key {
+            // Python's clients and servers say what they do not say with a `null`.
+            "id" | "parameters" | "outputs" if reader.peek() == Some(b'n') => return reader.skip(),
             "id" => text_of(reader, ID_BYTES_MAX).map(|text| id = Some(text.into())),
             "parameters" => request_parameters(reader, &mut said),
             "inputs" => read_inputs(reader, &mut n_left).map(|read| inputs = Some(read)),
@@ -206,6 +208,7 @@ fn read_input(reader: &mut Reader<'_>, n_left: &mut usize) -> Parsed<Input> {
             "name" => text_of(reader, NAME_BYTES_MAX).map(|name| draft.name = Some(name)),
             "datatype" => read_datatype(reader).map(|read| draft.datatype = Some(read)),
             "shape" => read_shape(reader).map(|shape| draft.shape = Some(shape)),
+            "parameters" if reader.peek() == Some(b'n') => return reader.skip(),
             "parameters" => tensor_parameters(reader, Side::Input)
                 .map(|read| draft.raw_bytes = read.binary_data_size),
             "data" => {
@@ -296,6 +299,7 @@ fn read_outputs(
         reader.object(|reader, key| {
             let read = match key {
                 "name" => text_of(reader, NAME_BYTES_MAX).map(|text| name = Some(text)),
+                "parameters" if reader.peek() == Some(b'n') => return reader.skip(),
                 "parameters" => {
                     tensor_parameters(reader, Side::Output).map(|read| is_binary = read.binary_data)
                 }

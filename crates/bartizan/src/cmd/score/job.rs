@@ -187,3 +187,65 @@ fn write_parquet(
     writer.finish()?;
     Ok(n_refused)
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_core::Values;
+    use bartizan_vet::read::{Column, Meaning, Rows};
+
+    use super::*;
+    use crate::testing::TempDir;
+
+    fn terms(batch: u64) -> Terms {
+        Terms {
+            format: 1,
+            id: "x".into(),
+            rows: Digest::of(b"rows"),
+            model: "m".parse().unwrap(),
+            version: None,
+            contract: Digest::of(b"contract"),
+            batch,
+        }
+    }
+
+    fn rows(range: std::ops::Range<u64>) -> Rows {
+        let n_rows = (range.end - range.start) as usize;
+        let column = |name: &str, meaning, values| Column {
+            name: name.into(),
+            meaning,
+            width: 1,
+            values,
+            missing: Vec::new(),
+            n_missing: 0,
+        };
+        let columns = vec![
+            column("row", Meaning::Plain, Values::Uint64(range.collect())),
+            column("refused", Meaning::Text, Values::Bytes(vec![Vec::new(); n_rows])),
+        ];
+        Rows { columns, n_rows }
+    }
+
+    /// S1: batches that were kept in any order, by several runs, are one file in the rows' order;
+    /// what a killed run left half written counts for nothing. S2: other terms are refused.
+    #[test]
+    fn what_was_kept_is_put_together_in_order_and_under_its_own_terms_only() {
+        let scratch = TempDir::new();
+        let answers = scratch.path().join("answers.parquet");
+        let job = Job::open(&answers, &terms(2)).unwrap().unwrap();
+        job.keep(1, &rows(2..4)).unwrap();
+        fs::write(job.folder().join("writing"), b"PAR1").unwrap();
+        drop(job);
+        assert!(Job::open(&answers, &terms(3)).is_err());
+        let job = Job::open(&answers, &terms(2)).unwrap().unwrap();
+        assert!(job.has(1) && !job.has(0) && !job.has(2));
+        job.keep(0, &rows(0..2)).unwrap();
+        job.keep(2, &rows(4..5)).unwrap();
+        let folder = job.folder().to_owned();
+        assert_eq!(job.finish(&Sheet::of_nothing(), 3).unwrap(), 0);
+        assert!(!folder.exists());
+        let whole = read::read(&answers, &limits()).unwrap();
+        assert_eq!(whole.columns[0].values, Values::Uint64((0..5).collect()));
+        // A new run does not write over answers.
+        assert!(Job::open(&answers, &terms(2)).is_err());
+    }
+}

@@ -53,6 +53,12 @@ impl Sheet {
         Ok(Self { outputs })
     }
 
+    /// No columns but our own.
+    #[cfg(test)]
+    pub(super) fn of_nothing() -> Self {
+        Self { outputs: Vec::new() }
+    }
+
     /// The lines of a batch whose first row is row `first` of the file.
     ///
     /// # Errors

@@ -469,6 +469,24 @@ fn canonical(tensor: &Tensor) -> (String, Vec<u64>, Vec<u8>) {
     (tensor.name().into(), tensor.shape().into(), bytes)
 }
 
+/// What KServe's Python library sends and answers where there is nothing to say.
+#[test]
+fn a_null_is_nothing_said() {
+    let tensor = r#"{"name":"X","shape":[1],"datatype":"FP32","parameters":null,"data":[1.0]}"#;
+    let plain = tensor.replace(r#""parameters":null,"#, "");
+    let more = r#""id":null,"parameters":null,"outputs":null,"#;
+    let said = format!(r#"{{{more}"inputs":[{tensor}]}}"#);
+    let unsaid = format!(r#"{{"inputs":[{plain}]}}"#);
+    let limits = Limits::default();
+    let read = |body: &str| parse_infer(body.as_bytes(), &limits);
+    assert_eq!(read(&said).unwrap(), read(&unsaid).unwrap());
+    let answer = format!(r#"{{"id":null,"outputs":[{tensor}]}}"#);
+    assert_eq!(parse_answer(answer.as_bytes(), &limits).unwrap().outputs.len(), 1);
+    for broken in ["nul", "nothing", "n"] {
+        assert!(read(&said.replacen("null", broken, 1)).is_err(), "{broken}");
+    }
+}
+
 const GOOD: &str = r#"{"id":"a","parameters":{"bartizan-purpose":"p","x":[1,{"y":null}]},
 "inputs":[{"name":"X","shape":[2,2],"datatype":"FP32","data":[[1.5,NaN],[null,-1e-3]]},
 {"data":["a","\u00e9"],"name":"T","datatype":"BYTES","shape":[2]}],"outputs":[{"name":"y"}]}"#;
