@@ -4,6 +4,7 @@
 //! for all of them. Absolute figures are the best of the rounds (noise only ever adds); ratios
 //! are the median of the rounds' own ratios. Every reply must be a success or the run fails.
 
+pub mod access;
 pub mod deploy;
 pub mod engine;
 pub mod http;

@@ -52,6 +52,8 @@ enum Bench {
     Vet,
     /// The model gate beside picklescan, modelscan, fickling and modelaudit.
     Scan,
+    /// What a decision about access and a credential cost.
+    Access,
     /// What it costs to judge a plan of a private AKS environment and to find its addresses.
     Deploy,
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Test { deep } => suite::run(deep, &mut report),
         Command::Budget => budget::run(),
         Command::Bench { what: Bench::Serve(options) } => bench::run(&options),
+        Command::Bench { what: Bench::Access } => bench::access::run(),
         Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
         Command::Bench { what: Bench::Engine } => bench::engine::run(),
         Command::Bench { what: Bench::Ledger } => bench::ledger::run(),

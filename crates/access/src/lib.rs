@@ -51,8 +51,8 @@ pub use permit::{
 pub use policy::{
     AS_ISSUED_FILE, AccessQuestion, Circumstances, DEFAULT_PROJECT, MEMBERS_MAX, PLACES_MAX,
     POLICIES_MAX, POLICY_BYTES_MAX, POLICY_ID_BYTES_MAX, PROJECTS_FILE, PROJECTS_MAX, Policies,
-    PolicyAction, PolicyError, PolicyFile, PolicyInfo, Project, Projects, Resource, Role, Ruling,
-    SCHEMA_TEXT, STARTER_FILE, UnknownAction, Who, Zone, as_issued, starter,
+    PolicyAction, PolicyError, PolicyFile, PolicyInfo, Project, Projects, Registrar, Resource,
+    Role, Ruling, SCHEMA_TEXT, STARTER_FILE, Stage, UnknownAction, Who, Zone, as_issued, starter,
 };
 pub use revocation::{
     REVOCATIONS_BYTES_MAX, REVOCATIONS_MAX, Revocation, RevocationError, RevocationKind,

@@ -390,7 +390,7 @@ impl AdminPermit {
         match &self.door {
             Door::Credential(credential) => {
                 check_action(credential, Action::Admin)?;
-                if let Resource::Model { name, .. } = resource
+                if let Resource::Model { name, .. } | Resource::Registered { name, .. } = resource
                     && !credential.scopes().models.covers(name)
                 {
                     return Err(Denied::Model);

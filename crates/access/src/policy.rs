@@ -84,6 +84,41 @@ impl Zone {
     }
 }
 
+/// What an environment is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Trying things out: one person may do all of it.
+    #[default]
+    Dev,
+    /// Making models.
+    Training,
+    /// Serving them.
+    Inference,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Dev, Self::Training, Self::Inference];
+
+    /// The word of policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Training => "training",
+            Self::Inference => "inference",
+        }
+    }
+}
+
+/// Who brought a version of a model in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registrar<'a> {
+    /// A proven principal.
+    Principal(&'a str),
+    /// A user of this machine, at the admin socket.
+    Local,
+}
+
 /// Who asks, as far as policies know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who<'a> {
@@ -120,6 +155,15 @@ pub enum Resource<'a> {
         name: &'a ModelName,
         /// Its version.
         version: Option<ModelVersion>,
+    },
+    /// A version of a model of which it is on record who brought it in.
+    Registered {
+        /// Its name.
+        name: &'a ModelName,
+        /// Its version; none where it has no number yet.
+        version: Option<ModelVersion>,
+        /// Who brought it in.
+        by: Registrar<'a>,
     },
     /// A dataset.
     Dataset(&'a str),
@@ -213,6 +257,7 @@ pub struct PolicyInfo {
 /// The policies of an environment; see the module invariants.
 pub struct Policies {
     environment: EnvName,
+    stage: Stage,
     projects: Projects,
     infos: BTreeMap<Arc<str>, PolicyInfo>,
     texts: BTreeMap<Arc<str>, Policy>,
@@ -256,6 +301,7 @@ impl Policies {
         let cache = Cache::new();
         Ok(Self {
             environment,
+            stage: Stage::default(),
             projects,
             infos,
             texts,
@@ -273,6 +319,7 @@ impl Policies {
         Self {
             directory: Directory::new(&environment, &projects),
             environment,
+            stage: Stage::default(),
             projects,
             infos: BTreeMap::new(),
             texts: BTreeMap::new(),
@@ -281,6 +328,14 @@ impl Policies {
             uses_time: false,
             digest,
         }
+    }
+
+    /// The same for an environment of this stage; without it they are for one of development.
+    #[must_use]
+    pub fn at_stage(self, stage: Stage) -> Self {
+        let parts: [&[u8]; 3] =
+            [b"bartizan policies stage 1\n", &self.digest.0, stage.as_str().as_bytes()];
+        Self { digest: Digest::of_parts(&parts), stage, cache: Cache::new(), ..self }
     }
 
     /// What the policies say to `question`. Cached under 2 us, else some 20 us and 0.6 us for each
@@ -297,7 +352,7 @@ impl Policies {
 
     /// [`Policies::decide`] without what was decided before.
     pub fn decide_anew(&self, question: &AccessQuestion<'_>) -> Ruling {
-        let asked = match self.directory.ask(question, &self.environment, &self.projects) {
+        let asked = match self.directory.ask(question, self) {
             Ok(asked) => asked,
             Err(fault) => return Ruling { faults: vec![fault], ..Ruling::denied() },
         };
@@ -392,6 +447,16 @@ impl AccessQuestion<'_> {
             Resource::Model { name, version } => {
                 let version = version.map_or(0, |version| version.0.get());
                 [b"\x02", name.as_str().as_bytes(), &version.to_le_bytes()]
+                    .into_iter()
+                    .for_each(put);
+            }
+            Resource::Registered { name, version, by } => {
+                let version = version.map_or(0, |version| version.0.get());
+                let by = match by {
+                    Registrar::Principal(by) => by.as_bytes(),
+                    Registrar::Local => &[0xff], // no UTF-8 text
+                };
+                [b"\x06", name.as_str().as_bytes(), &version.to_le_bytes(), by]
                     .into_iter()
                     .for_each(put);
             }

@@ -174,7 +174,7 @@ impl Scopes {
         if 1 < self.purposes.len() && !self.may_assert.contains(&Assertion::Purpose) {
             return broken("purposes", "has several: then `may_assert` must have `purpose`");
         }
-        let Obligations { outputs, top_k, digits, label_only: _ } = &self.obligations;
+        let Obligations { outputs, top_k, digits, rows_per_day, .. } = &self.obligations;
         if outputs.as_ref().is_some_and(|names| names.is_empty() || names.contains("")) {
             return broken("obligations.outputs", "is empty or has an empty name: leave it out");
         }
@@ -183,6 +183,9 @@ impl Scopes {
         }
         if digits.is_some_and(|digits| DIGITS_MAX < digits) {
             return broken("obligations.digits", "is above 9: it is 0 to 9");
+        }
+        if *rows_per_day == Some(0) {
+            return broken("obligations.rows_per_day", "is 0: it is at least 1");
         }
         match serde_json::to_vec(self) {
             Ok(json) if json.len() <= SCOPES_BYTES_MAX => Ok(()),

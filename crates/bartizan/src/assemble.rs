@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bartizan_core::{ClockTrouble, ModelName, ModelVersion};
-use bartizan_decision::{Site, Snapshot};
+use bartizan_decision::{DayRows, RowBudget, Site, Snapshot};
 use bartizan_gateway::{
     self as gateway, AckLevel, Addresses, Assurance, HttpLimits, Live, Server, Services,
     StartError as ListenError,
@@ -98,10 +98,11 @@ pub(crate) fn start(environment: Environment, world: World) -> Result<Running, S
     let entropy = world.entropy.clone();
     let owner = Arc::new(Owner::take(environment, world)?);
     owner.begin_with(identities::identities(&config, &owner.identities()));
-    let first = Live { snapshot: snapshot(&owner, owner.live()), tls: tls.load_full() };
+    let budget: Arc<dyn RowBudget> = Arc::new(DayRows::default());
+    let first = Live { snapshot: snapshot(&owner, owner.live(), &budget), tls: tls.load_full() };
     let live = Arc::new(ArcSwap::from_pointee(first));
     owner.enforce_policies(&owner.local_principal()?)?;
-    let faults = publish_into(&owner, &live, &tls);
+    let faults = publish_into(&owner, &live, &tls, budget);
     let (looking, freshness) =
         Looking::start(&owner, &config.shared).map_err(StartError::Thread)?;
     let keeper = identities::keeper(&config, &root, owner.clock())?;
@@ -222,17 +223,18 @@ fn publish_into(
     owner: &Arc<Owner>,
     live: &Arc<ArcSwap<Live>>,
     tls: &Arc<ArcSwapOption<gateway::Tls>>,
+    budget: Arc<dyn RowBudget>,
 ) -> Vec<Fault> {
     // The owner holds this for as long as it lives; a strong handle would keep it alive for ever.
     let (weak, live, tls) = (Arc::downgrade(owner), live.clone(), tls.clone());
     owner.serve(Box::new(move |parts| {
         let Some(owner) = weak.upgrade() else { return };
-        let snapshot = snapshot(&owner, parts);
+        let snapshot = snapshot(&owner, parts, &budget);
         live.store(Arc::new(Live { snapshot, tls: tls.load_full() }));
     }))
 }
 
-fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
+fn snapshot(owner: &Owner, parts: owner::Live, budget: &Arc<dyn RowBudget>) -> Arc<Snapshot> {
     let environment = owner.environment();
     let site = Site {
         environment: environment.name().clone(),
@@ -241,6 +243,7 @@ fn snapshot(owner: &Owner, parts: owner::Live) -> Arc<Snapshot> {
     };
     let owner::Live { keys, identities, policies, sealer, models } = parts;
     let snapshot = Snapshot::new(site, owner.clock(), keys, sealer, models);
+    let snapshot = snapshot.with_budget(budget.clone());
     Arc::new(snapshot.with_policies(policies).with_identities(identities))
 }
 

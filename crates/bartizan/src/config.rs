@@ -97,16 +97,50 @@ pub(crate) struct Environment {
     /// Name of this replica; part of the ledger's origin, since each replica writes its own log.
     #[schemars(with = "String", length(min = 1, max = 32), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
     pub(crate) replica: EnvName,
+    /// What it is for: `dev`, where one person may do everything, `training` or `inference`, where
+    /// the starter policies let nobody put into service what he registered himself.
+    pub(crate) stage: Stage,
     /// Whether it is made to be thrown away, as those of `bartizan demo` and
     /// `bartizan serve MODEL.onnx`. Such an environment never listens beyond loopback.
     pub(crate) temporary: bool,
+}
+
+/// What an environment is for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Stage {
+    /// Trying things out.
+    #[default]
+    Dev,
+    /// Making models.
+    Training,
+    /// Serving them.
+    Inference,
+}
+
+impl From<Stage> for bartizan_access::Stage {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Dev => Self::Dev,
+            Stage::Training => Self::Training,
+            Stage::Inference => Self::Inference,
+        }
+    }
 }
 
 impl Default for Environment {
     #[expect(clippy::expect_used, reason = "N1, N2: constants, held by a test")]
     fn default() -> Self {
         let name = |text: &str| text.parse().expect("a valid name");
-        Self { name: name("dev"), site: name("local"), replica: name("r1"), temporary: false }
+        Self {
+            name: name("dev"),
+            site: name("local"),
+            replica: name("r1"),
+            stage: Stage::Dev,
+            temporary: false,
+        }
     }
 }
 

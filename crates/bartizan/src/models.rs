@@ -78,6 +78,9 @@ pub(crate) struct Entry {
     pub(crate) added_s: u64,
     /// What the server is to do with it.
     pub(crate) state: State,
+    /// Name of whoever registered it; absent from those of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) registered_by: Option<String>,
 }
 
 /// One version in the repository.
@@ -448,6 +451,7 @@ mod tests {
             contract: Digest::of(&files.contract),
             added_s: 1,
             state: State::Loaded,
+            registered_by: None,
         };
         let version = version.to_string().parse().unwrap();
         Shelved { name: "fraud".parse().unwrap(), version, entry }

@@ -327,7 +327,7 @@ impl Owner {
         let store = Store::open(&environment, &world)?;
         let keys = environment.key_book()?;
         let folder = environment.policies_dir();
-        let (policies, policy_texts) = policies::load(&folder, environment.name())?;
+        let (policies, policy_texts) = policies::load(&folder, &environment.config().environment)?;
         let policies = Arc::new(policies);
         let models = environment.config().models.clone();
         let repository = Repository::new(environment.models_dir(), models.file_bytes_max);

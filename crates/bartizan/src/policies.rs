@@ -12,6 +12,7 @@ use bartizan_access::{PROJECTS_FILE, Policies, PolicyError, PolicyFile, as_issue
 use bartizan_core::{Digest, EnvName};
 use serde::{Deserialize, Serialize};
 
+use crate::config;
 use crate::files::{self, FileError, failed};
 
 /// Longest single file of policies, in bytes.
@@ -135,19 +136,24 @@ impl Texts {
     }
 }
 
-/// The policies that the folder `folder` holds for environment `name`, and their texts; where
+/// The policies that the folder `folder` holds for `environment`, and their texts; where
 /// there is no such folder, those that let keys do what they were issued for.
 ///
 /// # Errors
 /// [`PoliciesError`].
-pub(crate) fn load(folder: &Path, name: &EnvName) -> Result<(Policies, Texts), PoliciesError> {
-    match Texts::read(folder)? {
-        Some(texts) => Ok((texts.check(name, folder)?, texts)),
+pub(crate) fn load(
+    folder: &Path,
+    environment: &config::Environment,
+) -> Result<(Policies, Texts), PoliciesError> {
+    let (name, stage) = (&environment.name, environment.stage.into());
+    let (policies, texts) = match Texts::read(folder)? {
+        Some(texts) => (texts.check(name, folder)?, texts),
         None => {
             let wrong = |errors| PoliciesError::Wrong { folder: folder.to_owned(), errors };
-            Ok((as_issued(name.clone()).map_err(wrong)?, Texts::default()))
+            (as_issued(name.clone()).map_err(wrong)?, Texts::default())
         }
-    }
+    };
+    Ok((policies.at_stage(stage), texts))
 }
 
 /// Writes the policies that a new environment begins with into the new folder `folder`.

@@ -27,7 +27,7 @@ pub use entropy::Entropy;
 pub use erase::{Erase, EraseError};
 pub use finding::{Finding, Findings, Place, Rule, Severity, Verdict};
 pub use id::{DecisionId, EnvName, ModelName, ModelVersion};
-pub use obligations::Obligations;
+pub use obligations::{Obligations, Retention};
 pub use predictor::{PredictError, Predictor, Recipe, Signature, TensorSpec};
 pub use principal::{AuthProof, Principal, PrincipalName, Pseudonym};
 pub use refusal::{Refusal, RefusalCode};

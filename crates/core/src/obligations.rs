@@ -1,8 +1,37 @@
-//! What a permit obliges the server to withhold.
+//! What a permit obliges the server to withhold, of the answer and of what is kept.
 
 use std::collections::BTreeSet;
 
-/// Limits on what of a model's answer a caller is given. The default withholds nothing.
+/// How long what was decided is kept, in the operator's classes. The shorter is the stricter.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Retention {
+    /// As briefly as the environment keeps anything.
+    Brief,
+    /// As long as the environment keeps what nobody said anything about.
+    Standard,
+    /// As long as the environment keeps anything.
+    Long,
+}
+
+impl Retention {
+    /// All of them, the strictest first.
+    pub const ALL: &[Self] = &[Self::Brief, Self::Standard, Self::Long];
+
+    /// The word for policies and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Brief => "brief",
+            Self::Standard => "standard",
+            Self::Long => "long",
+        }
+    }
+}
+
+/// Limits on what of a model's answer a caller is given, on what of the request is kept, and on
+/// how much is answered. The default withholds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Obligations {
@@ -18,6 +47,15 @@ pub struct Obligations {
     /// Give only outputs whose role in the contract is `label`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub label_only: bool,
+    /// Names of the only inputs that may be kept, sealed; all where absent, none where empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retain_inputs: Option<BTreeSet<String>>,
+    /// How long the record is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// Most rows that are answered in a day (UTC), for each principal and model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_per_day: Option<u64>,
 }
 
 impl Obligations {
@@ -34,6 +72,9 @@ impl Obligations {
             top_k: least(self.top_k, other.top_k),
             digits: least(self.digits, other.digits),
             label_only: self.label_only || other.label_only,
+            retain_inputs: both(&self.retain_inputs, &other.retain_inputs),
+            retention: least(self.retention, other.retention),
+            rows_per_day: least(self.rows_per_day, other.rows_per_day),
         }
     }
 }
@@ -71,18 +112,27 @@ mod tests {
             top_k: Some(3),
             digits: None,
             label_only: true,
+            retain_inputs: names(&["X", "Y"]),
+            retention: Some(Retention::Long),
+            rows_per_day: None,
         };
         let b = Obligations {
             outputs: names(&["scores", "margin"]),
             top_k: Some(1),
             digits: Some(2),
             label_only: false,
+            retain_inputs: names(&["Z"]),
+            retention: Some(Retention::Brief),
+            rows_per_day: Some(7),
         };
         let strictest = Obligations {
             outputs: names(&["scores"]),
             top_k: Some(1),
             digits: Some(2),
             label_only: true,
+            retain_inputs: names(&[]),
+            retention: Some(Retention::Brief),
+            rows_per_day: Some(7),
         };
         assert_eq!((a.and(&b), b.and(&a)), (strictest.clone(), strictest));
         let free = Obligations::default();

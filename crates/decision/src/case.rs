@@ -16,12 +16,13 @@ use bartizan_core::{
 use bartizan_guard::Judgement;
 use bartizan_ledger::{
     Body, Commitment, Commitments, Decision, Digests, Durations, EngineRef, Entry, EntryClass,
-    FindingList, ModelRef, Payload, PseudonymKind, Record, Upstream, commit, commit_outputs,
+    FindingList, ModelRef, Payload, PseudonymKind, Record, Text, Upstream, commit, commit_outputs,
     commit_tensors,
 };
 use bartizan_wire::Asserted;
 
 use crate::arrival::{Arrival, Protocol, Received, Rendered};
+use crate::budget::RowAsk;
 use crate::fold::Whom;
 use crate::model::{Model, Place};
 use crate::snapshot::Snapshot;
@@ -46,6 +47,8 @@ pub(crate) struct Case {
     credential: Credential,
     permit: Option<Permit>,
     denied: Option<Arc<Ruling>>,
+    /// Of all permits of this request, the strictest: what holds for what is kept of it.
+    obliged: Obligations,
     place: Option<Place>,
     asserted: Asserted,
     received: Option<Received>,
@@ -74,6 +77,7 @@ impl Case {
             credential,
             permit: None,
             denied: None,
+            obliged: Obligations::default(),
             place: None,
             asserted: Asserted::default(),
             received: None,
@@ -139,6 +143,7 @@ impl Case {
         let permitted = permit_infer(scene, &self.credential, ask);
         match permitted {
             Ok(permit) => {
+                self.obliged = self.obliged.and(permit.obligations());
                 self.permit = Some(permit);
                 Ok(())
             }
@@ -354,9 +359,11 @@ impl Case {
         let (id, day) = (self.arrival.id(), self.arrival.at.day());
         let key = self.snapshot.sealer().key(self.asserted.subject.as_deref(), day).ok()?;
         let leaf = self.record(commitments, refusal, key.subject()).encode();
+        let withheld = self.withheld_inputs(inputs);
         let payload = Payload {
             secret,
-            received: received.unwrap_or_default(),
+            received: if withheld.is_some() { &[] } else { received.unwrap_or_default() },
+            retained: withheld.as_deref().unwrap_or_default(),
             outputs: self.outputs(),
             reply,
             principal: Some(self.credential.principal().name.as_str()),
@@ -367,6 +374,39 @@ impl Case {
         };
         let sealed = key.seal(id, &payload, self.arrival.chance.nonce).ok()?;
         Entry::new(leaf, sealed, EntryClass::Decision).ok()
+    }
+
+    /// Where not all of the request may be kept: the inputs that may. A body whose inputs are not
+    /// known (it could not be read) is not kept at all then.
+    fn withheld_inputs(&self, inputs: Option<&[Tensor]>) -> Option<Vec<Tensor>> {
+        let names = self.obliged.retain_inputs.as_ref()?;
+        let inputs = inputs.unwrap_or_default();
+        let may = |tensor: &&Tensor| names.contains(tensor.name());
+        Some(inputs.iter().filter(may).cloned().collect())
+    }
+
+    /// Takes the rows of `inputs` from the day's, where the permit limits them.
+    pub(crate) fn spend(&self, inputs: &[Tensor]) -> Result<(), Refusal> {
+        let Some(rows_per_day) = self.obligations().rows_per_day else { return Ok(()) };
+        let n_rows = inputs.first().map_or(0, |first| first.n_rows() as u64);
+        let (who, at) = (self.credential.principal().pseudonym, self.arrival.at);
+        let model = self.model_of().name();
+        let ask = RowAsk { who, model, n_rows, rows_per_day, at };
+        self.snapshot.budget().take(&ask).map_err(|retry_after_s| {
+            let mut refusal = Refusal::new(RefusalCode::Throttled);
+            refusal.retry_after_s = Some(retry_after_s);
+            refusal
+        })
+    }
+
+    /// Ids of the policies that decided.
+    fn policies(&self) -> Vec<Text<'_>> {
+        let ruling = match &self.permit {
+            Some(permit) => Some(permit.ruling()),
+            None => self.denied.as_ref(),
+        };
+        let all = ruling.iter().flat_map(|ruling| &ruling.policies);
+        all.map(|id| Cow::Borrowed(&**id)).collect()
     }
 
     /// The protocol and how the received bytes are read in it: `oip-rest;gzip;json=312`.
@@ -429,6 +469,8 @@ impl Case {
                 version: origin.version.as_deref().map(Into::into),
             }),
             durations: self.durations,
+            policies: self.policies(),
+            obligations: self.obliged.clone(),
         };
         Record {
             id: self.arrival.id(),

@@ -89,6 +89,7 @@
 //! ```
 
 mod arrival;
+mod budget;
 mod case;
 mod fold;
 mod model;
@@ -102,6 +103,7 @@ pub mod testing;
 mod watched;
 
 pub use arrival::{Answer, Arrival, Chance, Protocol, Received, Rendered};
+pub use budget::{COUNTED_MAX, DayRows, RowAsk, RowBudget};
 pub use fold::{
     FoldKey, Folded, Folder, SINGLE_REFUSALS_PER_S, TALLIES_PER_WINDOW_MAX, WINDOW_NS, Whom,
 };

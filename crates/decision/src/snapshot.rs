@@ -11,6 +11,7 @@ use bartizan_access::{Identities, KeyRing, Policies};
 use bartizan_core::{Clock, Digest, EnvName, ModelName, ModelVersion, Pseudonym, Stamp};
 use bartizan_ledger::{PseudonymKind, Sealer};
 
+use crate::budget::{DayRows, RowBudget};
 use crate::model::Model;
 
 /// Where decisions are made: the same for as long as the server runs.
@@ -32,6 +33,7 @@ pub struct Snapshot {
     identities: Arc<Identities>,
     policies: Arc<Policies>,
     sealer: Arc<Sealer>,
+    budget: Arc<dyn RowBudget>,
     models: BTreeMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>,
     digest: Digest,
 }
@@ -53,7 +55,8 @@ impl Snapshot {
         let policies = Arc::new(Policies::none(site.environment.clone()));
         let digest = digest(&site, &keys, &shelves);
         let identities = Arc::new(Identities::none());
-        Self { site, clock, keys, identities, policies, sealer, models: shelves, digest }
+        let budget = Arc::new(DayRows::default());
+        Self { site, clock, keys, identities, policies, sealer, budget, models: shelves, digest }
     }
 
     /// The same, with issuers, trust domains and revocations.
@@ -62,6 +65,12 @@ impl Snapshot {
         let parts: [&[u8]; 3] =
             [b"bartizan snapshot identities 1\n", &self.digest.0, &identities.digest().0];
         Self { digest: Digest::of_parts(&parts), identities, ..self }
+    }
+
+    /// The same with `budget`, which outlives it: rows that were taken stay taken.
+    #[must_use]
+    pub fn with_budget(self, budget: Arc<dyn RowBudget>) -> Self {
+        Self { budget, ..self }
     }
 
     /// The same with these policies.
@@ -90,6 +99,11 @@ impl Snapshot {
     /// Issuers, trust domains and revocations.
     pub fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    /// What counts the rows that are given.
+    pub fn budget(&self) -> &dyn RowBudget {
+        &*self.budget
     }
 
     /// What is allowed.

@@ -154,7 +154,10 @@ impl Admitted {
                 Some((verdict, retry_after_s)) if Verdict::Degrade < verdict => {
                     Err(case.refuse(watched::refusal(verdict, retry_after_s), Some(&inputs)))
                 }
-                Some(_) | None => Ok(Cleared { case, inputs }),
+                Some(_) | None => match case.spend(&inputs) {
+                    Ok(()) => Ok(Cleared { case, inputs }),
+                    Err(refusal) => Err(case.refuse(refusal, Some(&inputs))),
+                },
             },
         }
     }

@@ -186,3 +186,70 @@ fn obligations_hold_in_every_table() {
     }
     stage.end();
 }
+
+/// Without what is another in every answer: its id, its receipt, its time.
+fn normal(text: &str) -> String {
+    let id = text.lines().find_map(|line| line.strip_prefix("bartizan-decision: "));
+    let varies = ["bartizan-decision: ", "bartizan-receipt: ", "date: ", "server-timing: "];
+    let lines = text.split_inclusive('\n');
+    let kept: String =
+        lines.filter(|line| !varies.iter().any(|name| line.starts_with(name))).collect();
+    id.map_or(kept.clone(), |id| kept.replace(id, "ID"))
+}
+
+/// A withheld output moves no byte: requests whose answers differ only in what is withheld are
+/// answered alike, header by header and byte by byte, in every protocol of this port and in its
+/// errors. (The puppet's label is always 1, its scores are its inputs.)
+#[test]
+fn answers_that_differ_in_what_is_withheld_are_the_same_bytes() {
+    let obligations = Obligations { label_only: true, ..Obligations::default() };
+    let scopes = Scopes { obligations, ..Scopes::inference(ModelScope::All) };
+    let stage = Stage::with(limits(), scopes);
+    let address = stage.server.addresses().inference;
+    let key = format!("authorization: Bearer {}\r\n", stage.key);
+    let csv = format!("{key}content-type: text/csv\r\n");
+    let input = |values: &str, more: &str| {
+        format!(
+            "{{\"inputs\":[{{\"name\":\"X\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[{values}]}}]{more}}}"
+        )
+    };
+    let infer = "/v2/models/puppet/infer";
+    let all = |a: &str, b: &str| -> Vec<(&str, &String, String)> {
+        let values = format!("{a},{b}");
+        let binary = ",\"parameters\":{\"binary_data_output\":true}";
+        let withheld = ",\"outputs\":[{\"name\":\"scores\"}]";
+        vec![
+            (infer, &key, input(&values, "")),
+            (infer, &key, input(&values, binary)),
+            (infer, &key, input(&values, withheld)),
+            ("/score", &key, format!("{{\"data\":[[{values}]]}}")),
+            ("/score", &key, format!("{{\"Inputs\":[[{values}]]}}")),
+            (
+                "/score",
+                &key,
+                format!(
+                    "{{\"Inputs\":[[{values}]],\"GlobalParameters\":{{\"method\":\"predict_proba\"}}}}"
+                ),
+            ),
+            ("/invocations", &key, format!("{{\"instances\":[[{values}]]}}")),
+            ("/invocations", &csv, format!("0,1\n{values}\n")),
+            ("/v1/models/puppet:predict", &key, format!("{{\"instances\":[[{values}]]}}")),
+        ]
+    };
+    let answers = |a: &str, b: &str| -> Vec<String> {
+        let ask_one = |(path, headers, sent): &(&str, &String, String)| {
+            let (status, text) = ask(address, &request("POST", path, headers, sent));
+            assert!([200, 403].contains(&status), "{path} {sent}: {text}");
+            normal(&text)
+        };
+        all(a, b).iter().map(ask_one).collect()
+    };
+    let first = answers("0", "1");
+    for (a, b) in [("0.123456", "1"), ("1e-30", "-7.5"), ("3.4e38", "0"), ("-0.0", "0.33333334")] {
+        for (n, (one, other)) in first.iter().zip(answers(a, b)).enumerate() {
+            assert_eq!(*one, other, "case {n} with {a},{b}");
+        }
+    }
+    let leaves = stage.end();
+    assert_eq!(leaves.len(), 5 * first.len(), "each of them is on record");
+}

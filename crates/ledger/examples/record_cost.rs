@@ -106,6 +106,8 @@ fn record(id: DecisionId, at: Stamp, commitments: Commitments) -> Record<'static
         digests,
         commitments,
         n_rows: 1,
+        policies: Vec::new(),
+        obligations: Default::default(),
         durations: Durations {
             read_ns: 9_000,
             admit_ns: 2_000,
@@ -123,6 +125,7 @@ fn record(id: DecisionId, at: Stamp, commitments: Commitments) -> Record<'static
 fn seal(sealer: &Sealer, id: DecisionId, day: u32, secret: &RecordSecret, r: &Request) -> Vec<u8> {
     let payload = Payload {
         secret,
+        retained: &[],
         received: &r.received,
         outputs: &r.outputs,
         reply: &r.reply,

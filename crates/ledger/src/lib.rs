@@ -66,8 +66,8 @@ pub use read::{Entries, ReadError, Reader, StoredEntry};
 pub use receipt::{Receipt, ReceiptError, leaf_hash};
 pub use record::{
     ACT_KEYS_MAX, Act, ActKind, Body, Commitments, Decision, DecodeError, Digests, Durations,
-    EngineRef, FindingList, ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX,
-    TEXT_BYTES_MAX, Tally, Text, TraceContext, Upstream,
+    EngineRef, FindingList, ModelRef, OBLIGED_NAMES_MAX, Outcome, POLICIES_MAX, Record,
+    RecordedFinding, SAMPLES_MAX, TEXT_BYTES_MAX, Tally, Text, TraceContext, Upstream,
 };
 pub use seal::{
     Adopted, Destroyed, ErasureId, ErasurePlan, Hold, HoldId, KeysFormat, OpenErasure,

@@ -17,6 +17,7 @@ mod view;
 
 use std::borrow::Cow;
 
+use bartizan_core::Obligations;
 use bartizan_core::clock::Stamp;
 use bartizan_core::digest::Digest;
 use bartizan_core::finding::{Finding, Findings, Severity, Verdict};
@@ -30,6 +31,11 @@ pub(crate) use decode::{id_of, wall_ns_of};
 pub const TEXT_BYTES_MAX: usize = 256;
 /// Most samples that a tally keeps.
 pub const SAMPLES_MAX: usize = 8;
+
+/// Most policies that a record names as those that decided.
+pub const POLICIES_MAX: usize = 32;
+/// Most outputs, and most inputs, that a record names in its obligations.
+pub const OBLIGED_NAMES_MAX: usize = 64;
 
 /// Most keys that one act lists: a subject's of 85 years, 16 KiB.
 pub const ACT_KEYS_MAX: usize = 1_024;
@@ -110,6 +116,11 @@ pub struct Decision<'a> {
     pub upstream: Option<Upstream<'a>>,
     /// Where the time went.
     pub durations: Durations,
+    /// Ids of the policies that decided: those that permit where access was given, those that
+    /// forbid where one did, none where nothing permits.
+    pub policies: Vec<Text<'a>>,
+    /// What the permit obliged to, of policies and credential together.
+    pub obligations: Obligations,
 }
 
 /// A model, by all that names it.

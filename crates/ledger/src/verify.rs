@@ -504,7 +504,7 @@ impl<'d> Run<'d> {
             Err(error) => return Err(DamageKind::Sealed(error)),
         };
         if let Body::Decision(decision) = &record.body {
-            check_commitments(&decision.commitments, &payload)?;
+            check_commitments(decision, &payload)?;
             self.tensors(decision, &payload)?;
         }
         self.report.n_opened += 1;
@@ -540,13 +540,15 @@ impl Run<'_> {
     }
 }
 
-fn check_commitments(commitments: &Commitments, payload: &OpenedPayload) -> Result<(), DamageKind> {
-    let Commitments { received, tensors: _, output, reply } = commitments;
+/// Bytes received that an obligation forbade to keep cannot be held against their commitment.
+fn check_commitments(decision: &Decision<'_>, payload: &OpenedPayload) -> Result<(), DamageKind> {
+    let Commitments { received, tensors: _, output, reply } = &decision.commitments;
     let secret = &payload.secret;
     let differs = |committed: &Option<[u8; 32]>, actual: &dyn Fn() -> [u8; 32]| {
         committed.is_some_and(|committed| committed != actual())
     };
-    if differs(received, &|| commit(secret, Commitment::Received, &payload.received)) {
+    let is_kept = decision.obligations.retain_inputs.is_none() || !payload.received.is_empty();
+    if is_kept && differs(received, &|| commit(secret, Commitment::Received, &payload.received)) {
         return Err(DamageKind::Commitment("received"));
     }
     if differs(output, &|| commit_outputs(secret, &payload.outputs)) {

@@ -13,7 +13,9 @@ use cedar_policy::{
 
 use super::projects::{Belongs, HOLDERS_MARK, Member, Projects, Role};
 use super::schema::{KINDS, PolicyAction, SCHEMA};
-use super::{AccessQuestion, Circumstances, DEFAULT_PROJECT, Resource, Who};
+use super::{
+    AccessQuestion, Circumstances, DEFAULT_PROJECT, Policies, Registrar, Resource, Stage, Who,
+};
 
 /// What lists of members make of principals and groups, followed to the end.
 pub(super) struct Directory {
@@ -101,9 +103,9 @@ impl Directory {
     pub(super) fn ask(
         &self,
         question: &AccessQuestion<'_>,
-        environment: &EnvName,
-        projects: &Projects,
+        policies: &Policies,
     ) -> Result<Asked, String> {
+        let Policies { environment, projects, stage, .. } = policies;
         let belongs_to = self.belongs_to(question.who);
         let own = belongs_to[0].clone();
         let parents: HashSet<EntityUid> = belongs_to[1..].iter().cloned().collect();
@@ -112,7 +114,7 @@ impl Directory {
         let resource = all[0].uid();
         all.push(principal);
         all.push(ACTIONS[&question.action].clone());
-        let context = context(question)?;
+        let context = context(question, *stage)?;
         let action = action_uid(question.action);
         // Q1: the request is held against the schema; an action on something that it is not about
         // is a question that no policy was checked for.
@@ -137,18 +139,9 @@ impl Directory {
                 Ok(vec![entity(env, attributes, HashSet::new())?])
             }
             Resource::Project(name) => Ok(vec![self.project(name)?]),
-            Resource::Model { name, version } => {
-                let project = projects.of_model(name);
-                let parents = HashSet::from([model_uid(name), project_uid(project), env]);
-                let number = version.map_or(0, |version| version.0.get());
-                let attributes = vec![
-                    ("project".into(), reference(project_uid(project))),
-                    ("name".into(), text(name.as_str())),
-                    ("version".into(), RestrictedExpression::new_long(i64::from(number))),
-                    ("approvedBy".into(), RestrictedExpression::new_set([])),
-                ];
-                let own = version_uid(name, version);
-                Ok(vec![entity(own, attributes, parents)?, self.project(project)?])
+            Resource::Model { name, version } => self.version(name, version, None, &env, projects),
+            Resource::Registered { name, version, by } => {
+                self.version(name, version, Some(by), &env, projects)
             }
             Resource::Dataset(name) => {
                 let project = projects.of_dataset(name);
@@ -182,6 +175,34 @@ impl Directory {
                 Ok(vec![entity(own, attributes, parents)?, self.project(project)?])
             }
         }
+    }
+
+    fn version(
+        &self,
+        name: &ModelName,
+        version: Option<ModelVersion>,
+        by: Option<Registrar<'_>>,
+        environment: &EntityUid,
+        projects: &Projects,
+    ) -> Result<Vec<Entity>, String> {
+        let project = projects.of_model(name);
+        let parents = HashSet::from([model_uid(name), project_uid(project), environment.clone()]);
+        let number = version.map_or(0, |version| version.0.get());
+        let mut attributes = vec![
+            ("project".into(), reference(project_uid(project))),
+            ("name".into(), RestrictedExpression::new_string(name.as_str().into())),
+            ("version".into(), RestrictedExpression::new_long(i64::from(number))),
+            ("approvedBy".into(), RestrictedExpression::new_set([])),
+            (
+                "registeredLocally".into(),
+                RestrictedExpression::new_bool(by == Some(Registrar::Local)),
+            ),
+        ];
+        if let Some(Registrar::Principal(by)) = by {
+            attributes.push(("registeredBy".into(), reference(uid(&KINDS.Principal, by))));
+        }
+        let own = version_uid(name, version);
+        Ok(vec![entity(own, attributes, parents)?, self.project(project)?])
     }
 
     fn project(&self, name: &str) -> Result<Entity, String> {
@@ -235,7 +256,7 @@ fn principal_attributes(who: Who<'_>) -> Vec<(String, RestrictedExpression)> {
     }
 }
 
-fn context(question: &AccessQuestion<'_>) -> Result<Context, String> {
+fn context(question: &AccessQuestion<'_>, stage: Stage) -> Result<Context, String> {
     let text = |text: &str| RestrictedExpression::new_string(text.into());
     let long = |number: u64| RestrictedExpression::new_long(number.cast_signed());
     let (method, strength, scopes): (_, _, &[&str]) = match question.who {
@@ -260,7 +281,8 @@ fn context(question: &AccessQuestion<'_>) -> Result<Context, String> {
         ("weekday".into(), long((days + 3) % 7 + 1)),
     ])?;
     let mut fields = vec![
-        ("listener".to_owned(), text(listener)),
+        ("stage".to_owned(), text(stage.as_str())),
+        ("listener".into(), text(listener)),
         ("zone".into(), text(zone.as_str())),
         ("time".into(), time),
         ("authentication".into(), authentication),

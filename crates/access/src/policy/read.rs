@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bartizan_core::Obligations;
+use bartizan_core::{Obligations, Retention};
 use cedar_policy::{Policy, PolicyId, PolicySet, ResourceConstraint, ValidationMode, Validator};
 use miette::Diagnostic;
 
@@ -23,13 +23,16 @@ pub const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const POLICY_ID_BYTES_MAX: usize = 64;
 /// What a file of one project's own policies is called: this, the project, `.cedar`.
 const PROJECT_FILE_PREFIX: &str = "project-";
+/// Most rows a day that a policy may allow: more is no limit.
+const ROWS_PER_DAY_MAX: u64 = 1_000_000_000_000;
 /// Annotations that explain.
 const EXPLANATIONS: [&str; 2] = ["id", "reason"];
 /// Annotations that oblige; [`oblige`] reads each.
-const OBLIGATIONS: [&str; 4] = ["outputs", "topK", "digits", "labelOnly"];
+const OBLIGATIONS: [&str; 7] =
+    ["outputs", "topK", "digits", "labelOnly", "retainInputs", "retention", "rowsPerDay"];
 /// Annotations that a later release enforces: until then a policy that relies on one is refused,
 /// since it would oblige nobody.
-const NOT_ENFORCED_YET: [&str; 4] = ["retainInputs", "retention", "rowsPerDay", "people"];
+const NOT_ENFORCED_YET: [&str; 1] = ["people"];
 
 /// A file of policies, or `projects.toml`: its name and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +241,14 @@ fn oblige(policy: &Policy) -> Result<Obligations, String> {
                     return Err(format!("`@digits` is 0 to {DIGITS_MAX}, not `{value}`"));
                 }
             },
+            "retainInputs" if value == "none" => obligations.retain_inputs = Some(BTreeSet::new()),
+            "retainInputs" => obligations.retain_inputs = Some(names(key, value)?),
+            "retention" => {
+                let class = Retention::ALL.iter().find(|class| class.as_str() == value);
+                let known = || format!("`@retention` is brief, standard or long, not `{value}`");
+                obligations.retention = Some(*class.ok_or_else(known)?);
+            }
+            "rowsPerDay" => obligations.rows_per_day = Some(number(ROWS_PER_DAY_MAX)?),
             "labelOnly" if value == "true" => obligations.label_only = true,
             _ => return Err("`@labelOnly` is \"true\", or left out".into()),
         }

@@ -142,6 +142,40 @@ fn no_single_principal_registers_approves_and_deploys_one_model() {
     assert!(!policies.decide(&local).is_allowed);
 }
 
+/// Whoever registered a version does not deploy it, in any stage but that of development, where one
+/// person is all there is; both sides, for people of every role, groups of them, and the machine.
+#[test]
+fn beyond_development_nobody_deploys_what_he_registered() {
+    let name = model("credit");
+    let idp: Vec<Box<str>> = ["idp/scientists", "idp/deployers"].map(Into::into).to_vec();
+    for stage in Stage::ALL {
+        let policies = staffed().at_stage(*stage);
+        let may = |who, action, by| {
+            let resource = Resource::Registered { name: &name, version: None, by };
+            policies.decide(&AccessQuestion { who, ..ask("", action, resource) }).is_allowed
+        };
+        for person_name in policies.projects().principals() {
+            for groups in [&idp[..0], &idp[..1], &idp[1..], &idp[..]] {
+                let (who, by) = (person(person_name, groups), Registrar::Principal(person_name));
+                let both =
+                    may(who, PolicyAction::Register, by) && may(who, PolicyAction::Deploy, by);
+                assert!(!both, "{stage:?} {person_name} {groups:?}");
+            }
+        }
+        let (machine, by) = (Who::Local { uid: 0 }, Registrar::Local);
+        assert!(may(machine, PolicyAction::Register, by));
+        assert_eq!(may(machine, PolicyAction::Deploy, by), *stage == Stage::Dev, "{stage:?}");
+        assert!(may(machine, PolicyAction::Deploy, Registrar::Principal("bob")), "{stage:?}");
+        let dan = person("dan", &[]);
+        assert!(may(dan, PolicyAction::Deploy, Registrar::Principal("bob")), "{stage:?}");
+        let own = may(dan, PolicyAction::Deploy, Registrar::Principal("dan"));
+        assert_eq!(own, *stage == Stage::Dev, "{stage:?}");
+    }
+    let digests: BTreeSet<_> =
+        Stage::ALL.iter().map(|stage| staffed().at_stage(*stage).digest()).collect();
+    assert_eq!(digests.len(), Stage::ALL.len(), "a stage is part of what decides");
+}
+
 /// The table of roles, actions and resources, as docs/access-table.md has it.
 pub(super) fn table(policies: &Policies) -> String {
     let people = [
@@ -233,8 +267,16 @@ fn what_is_wrong_with_policies_is_said_with_its_place_and_the_way_out() {
             "p.cedar:1: policy `a`: `@topK` is a number from 1",
         ),
         (
+            format!("@id(\"a\") @people(\"2\")\n{permit};"),
+            "policy `a`: `@people` is not enforced by this release",
+        ),
+        (
             format!("@id(\"a\") @retention(\"ever\")\n{permit};"),
-            "policy `a`: `@retention` is not enforced by this release",
+            "policy `a`: `@retention` is brief, standard or long, not `ever`",
+        ),
+        (
+            format!("@id(\"a\") @rowsPerDay(\"0\")\n{permit};"),
+            "policy `a`: `@rowsPerDay` is a number from 1",
         ),
         (
             "@id(\"a\") @digits(\"2\") forbid (principal, action, resource);".into(),
@@ -481,7 +523,7 @@ proptest! {
         let whole = PolicySet::from_policies(policies.texts.values().cloned()).unwrap();
         for question in some_questions(&names) {
             let asked =
-                policies.directory.ask(&question, &policies.environment, &policies.projects).unwrap();
+                policies.directory.ask(&question, &policies).unwrap();
             let answer =
                 Authorizer::new().is_authorized(&asked.request, &whole, &asked.entities);
             let reasons: BTreeSet<String> =

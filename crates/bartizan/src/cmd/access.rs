@@ -1,6 +1,9 @@
 //! `bartizan access`: who may do what, why, and how that changes.
 
+mod diff;
+mod history;
 mod question;
+mod review;
 mod table;
 mod why;
 
@@ -8,7 +11,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bartizan_access::{Policies, SCHEMA_TEXT};
-use bartizan_core::EnvName;
 
 use super::{Failure, Outcome, Place, world};
 use crate::answer::Answer;
@@ -29,6 +31,11 @@ pub(crate) enum Args {
         /// A folder of policies, or one file [default: the environment's]
         place: Option<PathBuf>,
     },
+    /// Say which recorded requests two sets of policies answer differently, and what NEW grants
+    /// that OLD does not
+    Diff(diff::Args),
+    /// Compare what each principal may do with what it did, and propose to take away the rest
+    Review(review::Args),
     /// Put changed policies in force, in a running server too
     Reload,
     /// Write the starter policies into an environment that has none
@@ -46,6 +53,8 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         Args::Why(args) => why::run(args, place, out),
         Args::Test(args) => table::run(args, place, out),
         Args::Check { place: given } => check(given.as_deref(), place, out),
+        Args::Diff(args) => diff::run(args, place, out),
+        Args::Review(args) => review::run(args, place, out),
         Args::Reload => reload(place),
         Args::Init => init(place),
         Args::Schema => {
@@ -60,11 +69,14 @@ fn policies_of(given: Option<&Path>, place: &Place) -> Result<Policies, Failure>
     match given {
         Some(folder) => {
             let texts = Texts::read_from(folder).map_err(Failure::unknown)?;
-            texts.check(&environment_name(place), folder).map_err(wrong)
+            let own = environment_of(place);
+            let checked = texts.check(&own.name, folder).map_err(wrong)?;
+            Ok(checked.at_stage(own.stage.into()))
         }
         None => {
             let environment = Environment::open(&place.environment).map_err(Failure::unknown)?;
-            let loaded = policies::load(&environment.policies_dir(), environment.name());
+            let loaded =
+                policies::load(&environment.policies_dir(), &environment.config().environment);
             Ok(loaded.map_err(wrong)?.0)
         }
     }
@@ -80,11 +92,11 @@ fn wrong(error: PoliciesError) -> Failure {
     }
 }
 
-/// The environment's name, or `dev` where policies are looked at outside one.
-fn environment_name(place: &Place) -> EnvName {
+/// The environment's name and stage, or those of `dev` where policies are looked at outside one.
+fn environment_of(place: &Place) -> crate::config::Environment {
     match Environment::open(&place.environment) {
-        Ok(environment) => environment.name().clone(),
-        Err(_) => crate::config::Environment::default().name,
+        Ok(environment) => environment.config().environment.clone(),
+        Err(_) => crate::config::Environment::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use bartizan_outbound::OsEntropy;
 
 use super::{Failure, Outcome, Span, now_s, world};
 use crate::answer::Answer;
-use crate::config::{Config, FILE_NAME};
+use crate::config::{Config, FILE_NAME, Stage};
 use crate::environment::{Environment, MakeError, Plan};
 use crate::owner::Owner;
 use crate::owner::store::Act;
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Name of the environment: part of every key, so it stays
     #[arg(long, default_value = "dev")]
     name: EnvName,
+    /// What it is for; beyond `dev` nobody puts into service what he registered himself
+    #[arg(long, value_enum, default_value_t)]
+    stage: Stage,
     /// Name of the place where it runs
     #[arg(long, default_value = "local")]
     site: EnvName,
@@ -47,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long)]
     if_absent: bool,
     /// Only replace the certificates of the environment in DIR by new ones for this machine
-    #[arg(long, conflicts_with_all = ["name", "administrator", "site", "replica", "volatile", "listen", "operations", "if_absent"])]
+    #[arg(long, conflicts_with_all = ["name", "stage", "administrator", "site", "replica", "volatile", "listen", "operations", "if_absent"])]
     renew_tls: bool,
 }
 
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     config.inference.address = args.listen.unwrap_or(config.inference.address);
     config.operations.address = args.operations;
     config.environment.name = args.name.clone();
+    config.environment.stage = args.stage;
     config.environment.site = args.site.clone();
     config.environment.replica = args.replica.clone();
     config.ledger.volatile = args.volatile;

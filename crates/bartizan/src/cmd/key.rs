@@ -151,6 +151,7 @@ fn scopes(issue: &IssueArgs) -> Scopes {
             top_k: issue.top_k,
             digits: issue.digits,
             label_only: issue.label_only,
+            ..Obligations::default()
         },
     }
 }

@@ -146,7 +146,13 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
                 None => name_of(&file.file).map_err(Failure::usage)?,
             };
             let row = add(file, name, *version, &place.environment)?;
-            show(&row, *format, "is in service", out)
+            let done = match row.state.as_str() {
+                "loaded" => "is in service",
+                _ => {
+                    "is registered; whoever may deploy it puts it into service: bartizan model load"
+                }
+            };
+            show(&row, *format, done, out)
         }
         Args::Inspect { file, operators: false } => inspect(file, place, out),
         Args::Inspect { file, operators: true } => {
@@ -284,6 +290,7 @@ pub(crate) fn add(
         staged: staged.clone(),
         model: Digest::of(&files.model),
         contract: Digest::of(&files.contract),
+        unserved: false,
     });
     let performed = Reach::open(root, &world()).and_then(|reach| reach.perform(&operation));
     match performed {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bartizan_access::Keys;
 use bartizan_core::{DecisionId, Digest, Pseudonym};
 use bartizan_ledger::{
-    Body, Commitment, Commitments, Erasures, FileDisk, OpenedPayload, Reader, Record, SealError,
+    Body, Commitment, Decision, Erasures, FileDisk, OpenedPayload, Reader, Record, SealError,
     StoredEntry, commit, commit_outputs,
 };
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ fn open(
         Err(error) => return Err(Failure::no(error)),
     };
     let agrees = match &decoded.body {
-        Body::Decision(decision) => agrees(&decision.commitments, &payload),
+        Body::Decision(decision) => agrees(decision, &payload),
         Body::Tally(_) | Body::Act(_) => true,
     };
     Ok(Evidence::Opened(Box::new(Opened { payload, receipt, agrees })))
@@ -153,12 +153,16 @@ fn is_erased(environment: &Environment, subject: Pseudonym) -> Result<bool, Fail
 }
 
 /// Whether what was opened is what the record commits to.
-fn agrees(commitments: &Commitments, payload: &OpenedPayload) -> bool {
+fn agrees(decision: &Decision<'_>, payload: &OpenedPayload) -> bool {
+    let commitments = &decision.commitments;
+    // What an obligation forbade to keep is not there to be held against its commitment.
+    let is_kept = decision.obligations.retain_inputs.is_none() || !payload.received.is_empty();
     let secret = &payload.secret;
     let same = |committed: Option<[u8; 32]>, found: [u8; 32]| {
         committed.is_none_or(|committed| committed == found)
     };
-    same(commitments.received, commit(secret, Commitment::Received, &payload.received))
+    (!is_kept
+        || same(commitments.received, commit(secret, Commitment::Received, &payload.received)))
         && same(commitments.output, commit_outputs(secret, &payload.outputs))
         && same(commitments.reply, commit(secret, Commitment::Reply, &payload.reply))
 }
@@ -211,6 +215,10 @@ fn show(
         }
     }
     writeln!(out, "  {:<13}{}", "request", plain(&payload.received))?;
+    for input in &payload.retained {
+        let text = tensor::text(input);
+        writeln!(out, "  {:<13}{}", "input kept", plain(text.as_bytes()))?;
+    }
     for output in &payload.outputs {
         let text = tensor::text(output);
         writeln!(out, "  {:<13}{}", "model said", plain(text.as_bytes()))?;
@@ -280,6 +288,7 @@ fn as_json(
             "purpose": payload.purpose,
             "correlation_id": payload.correlation_id,
             "received": bytes_json(&payload.received),
+            "retained": payload.retained.iter().map(tensor::json).collect::<Vec<_>>(),
             "outputs": payload.outputs.iter().map(tensor::json).collect::<Vec<_>>(),
             "reply": bytes_json(&payload.reply),
         });

@@ -27,14 +27,19 @@ impl Owner {
             model_bytes: files.model.len() as u64,
             contract: add.contract,
             added_s: self.now_s(),
-            state: ModelState::Loaded,
+            state: if add.unserved { ModelState::Unloaded } else { ModelState::Loaded },
+            registered_by: Some(caller.name.to_string()),
         };
         let shelved = Shelved { name: add.name.clone(), version, entry };
         let model = self.prepare(caller, &shelved, &files)?;
-        self.check_memory(&state, &model)?;
+        if !add.unserved {
+            self.check_memory(&state, &model)?;
+        }
         let receipt = self.record(caller, &Act::ModelAdded(shelved.clone()))?;
         self.repository.adopt(&add.staged, &shelved)?;
-        self.enter(&mut state, model);
+        if !add.unserved {
+            self.enter(&mut state, model);
+        }
         Ok(Outcome::Model(shelved.row(Some(receipt.to_string()))))
     }
 

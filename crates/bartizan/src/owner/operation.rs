@@ -118,6 +118,9 @@ pub(crate) struct ModelAdd {
     pub(crate) model: Digest,
     /// Digest of the contract's file.
     pub(crate) contract: Digest,
+    /// Whether it is to be registered only, for somebody to load later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unserved: bool,
 }
 
 /// A version of a model.
@@ -786,6 +789,7 @@ mod tests {
                 staged: "0".repeat(32),
                 model: digest,
                 contract: digest,
+                unserved: false,
             }),
             Operation::ModelRemove(model.clone()),
             Operation::ModelLoad(model.clone()),

@@ -6,15 +6,20 @@
 
 use std::sync::Arc;
 
-use bartizan_access::{AdminPermit, KeyId, ModelScope, PolicyAction, Resource, Ruling, Scopes};
+use bartizan_access::{
+    AdminPermit, KeyId, ModelScope, PolicyAction, Registrar, Resource, Ruling, Scopes,
+};
 use bartizan_core::{Digest, ModelName, ModelVersion};
 use tracing::warn;
 
-use super::operation::{Operation, Outcome};
+use super::operation::{ModelAdd, Operation, Outcome};
 use super::store::Act;
 use super::{OperationError, Owner, State};
 use crate::log::Chain;
 use crate::policies;
+
+/// What names of this machine's users begin with; no other principal's do.
+const LOCAL_PREFIX: &str = "local/";
 
 /// What an operation is about, in the words of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) enum About {
     Project(String),
     /// A version of a model.
     Model(ModelName, Option<ModelVersion>),
+    /// A version of a model, and who registered it.
+    Registered(ModelName, Option<ModelVersion>, String),
     /// A recorded decision.
     Decision(String),
 }
@@ -35,6 +42,13 @@ impl About {
             Self::Environment => Resource::Environment,
             Self::Project(name) => Resource::Project(name),
             Self::Model(name, version) => Resource::Model { name, version: *version },
+            Self::Registered(name, version, by) => {
+                let by = match by.starts_with(LOCAL_PREFIX) {
+                    true => Registrar::Local,
+                    false => Registrar::Principal(by),
+                };
+                Resource::Registered { name, version: *version, by }
+            }
             Self::Decision(id) => Resource::Decision { id, model: None },
         }
     }
@@ -44,8 +58,10 @@ impl About {
         match self {
             Self::Environment => "the environment".into(),
             Self::Project(name) => format!("project {name}"),
-            Self::Model(name, Some(version)) => format!("{name}/{version}"),
-            Self::Model(name, None) => name.to_string(),
+            Self::Model(name, Some(version)) | Self::Registered(name, Some(version), _) => {
+                format!("{name}/{version}")
+            }
+            Self::Model(name, None) | Self::Registered(name, None, _) => name.to_string(),
             Self::Decision(id) => format!("decision {id}"),
         }
     }
@@ -62,7 +78,35 @@ impl Owner {
         operation: &Operation,
     ) -> Result<Outcome, OperationError> {
         self.authorise(permit, operation)?;
+        if let Operation::ModelAdd(add) = operation
+            && !self.may_serve(permit, add)
+        {
+            let add = ModelAdd { unserved: true, ..add.clone() };
+            return self.perform(permit.principal(), &Operation::ModelAdd(add));
+        }
         self.perform(permit.principal(), operation)
+    }
+
+    /// Whether who registers a version may put it into service as well: to register alone brings
+    /// it in, for somebody else to load.
+    fn may_serve(&self, permit: &AdminPermit, add: &ModelAdd) -> bool {
+        let by = permit.principal().name.to_string();
+        let about = About::Registered(add.name.clone(), add.version, by);
+        let policies = self.state().policies.clone();
+        let at = self.store.clock().now();
+        permit.allow(&policies, PolicyAction::Deploy, about.resource(), at).is_ok()
+    }
+
+    /// What `operation` needs, with what is on record of the version that it is about.
+    fn right_on_record(&self, operation: &Operation, state: &State) -> (PolicyAction, About) {
+        let (action, about) = right(operation, state);
+        if let Operation::ModelLoad(model) = operation
+            && let Ok(shelved) = self.repository.get(&model.name, model.version)
+            && let Some(by) = shelved.entry.registered_by
+        {
+            return (action, About::Registered(model.name.clone(), Some(model.version), by));
+        }
+        (action, about)
     }
 
     /// What the policies in force say to `operation` of whom `permit` stands for.
@@ -76,7 +120,7 @@ impl Owner {
     ) -> Result<Arc<Ruling>, OperationError> {
         let (policies, action, about) = {
             let state = self.state();
-            let (action, about) = right(operation, &state);
+            let (action, about) = self.right_on_record(operation, &state);
             (state.policies.clone(), action, about)
         };
         let at = self.store.clock().now();
@@ -151,7 +195,7 @@ impl Owner {
     ) -> Result<Outcome, OperationError> {
         let mut state = self.state();
         let folder = self.environment.policies_dir();
-        let loaded = policies::load(&folder, self.environment.name());
+        let loaded = policies::load(&folder, &self.environment.config().environment);
         let (policies, texts) = loaded.map_err(|error| {
             warn!(error = %Chain(&error), "access.policies.refused");
             OperationError::Policies(error)

@@ -20,7 +20,7 @@ use super::reach::{Reach, ReachError};
 use super::*;
 use crate::admin::handler::Handler;
 use crate::answer::Answer;
-use crate::config::Config;
+use crate::config::{Config, Stage};
 use crate::environment::Plan;
 use crate::gate::in_process::InProcess;
 use crate::gate::{Judged, ScanError};
@@ -140,6 +140,7 @@ impl Setup {
             staged: repository.stage(&files, &*self.world.entropy).unwrap(),
             model: Digest::of(&files.model),
             contract: Digest::of(&files.contract),
+            unserved: false,
         }
     }
 
@@ -541,6 +542,7 @@ fn decide_on(owner: &Owner, subject: &str, n: u64, received: &[u8]) {
     let secret = RecordSecret::from([n as u8; 32]);
     let payload = Payload {
         secret: &secret,
+        retained: &[],
         received,
         outputs: &[],
         reply: b"what was said",
@@ -1078,4 +1080,25 @@ fn old_records_go_behind_a_tombstone_and_a_hold_keeps_them() {
     std::fs::remove_file(&segments[0]).unwrap();
     let Some(Damage { kind: DamageKind::Misplaced(reason), .. }) = look().damage else { panic!() };
     assert!(reason.contains("no record says that they were pruned"), "{reason}");
+}
+
+/// O4: in an environment that serves, whoever registers a version only registers it; who brought it
+/// in is kept, and the same person cannot put it into service. In one of development he does both.
+#[test]
+fn beyond_development_who_adds_a_model_does_not_serve_it() {
+    for (stage, state) in [(Stage::Dev, "loaded"), (Stage::Inference, "unloaded")] {
+        let mut config = Config::default();
+        config.environment.stage = stage;
+        for server in [Server::Down, Server::Up] {
+            let setup = Setup::with(config.clone(), server);
+            let row = setup.add();
+            assert_eq!(row.state, state, "{stage:?} {server:?}");
+            let entry = setup.root().join("models/cancer/1/entry.json");
+            let entry = std::fs::read_to_string(entry).unwrap();
+            assert!(entry.contains("\"registered_by\": \"local/"), "{entry}");
+            let model = ModelRef { name: row.name.clone(), version: row.version };
+            let loaded = setup.perform(&Operation::ModelLoad(model));
+            assert_eq!(loaded.is_ok(), stage == Stage::Dev, "{stage:?} {server:?}: {loaded:?}");
+        }
+    }
 }

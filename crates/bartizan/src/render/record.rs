@@ -92,8 +92,16 @@ fn decision(lines: &mut Lines, decision: &Decision<'_>, name_of: NameOf<'_>) {
     }
     lines.line("rows", decision.n_rows);
     findings(lines, &decision.findings);
+    if !decision.policies.is_empty() {
+        lines.line("policies", decision.policies.join(", "));
+    }
+    if !decision.obligations.is_free()
+        && let Ok(text) = serde_json::to_string(&decision.obligations)
+    {
+        lines.line("obliged to", text);
+    }
     let digests = &decision.digests;
-    lines.some("keys", digests.policy);
+    lines.some("policy", digests.policy);
     lines.some("contract", digests.contract);
     lines.some("profile", digests.profile);
     lines.some("snapshot", digests.snapshot);
@@ -207,6 +215,8 @@ mod tests {
             principal: Some(Pseudonym([1; 16])),
             purpose: Some("a\u{1b}[2Jb".into()),
             refusal: Some("input-refused".into()),
+            policies: vec!["callers-as-granted".into(), "risk/own".into()],
+            obligations: bartizan_core::Obligations { top_k: Some(2), ..Default::default() },
             findings: FindingList { kept: vec![finding], n_more: 4 },
             ..Decision::default()
         };
@@ -217,6 +227,8 @@ mod tests {
             "it was set back",
             "environment prod, replica r1, on a volatile store",
             "refused: input-refused",
+            "callers-as-granted, risk/own",
+            "{\"top_k\":2}",
             "team/a (pseudonym 0101",
             "guard.value.above-limit  medium    radius  3          2",
             "and 4 more",

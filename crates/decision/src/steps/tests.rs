@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bartizan_access::{Credential, ModelScope, Scopes, Zone};
+use bartizan_access::{Credential, ModelScope, Policies, PolicyFile, Scopes, Zone};
 use bartizan_core::{Clock, Obligations, Refusal, RefusalCode, Tensor, Values};
-use bartizan_ledger::{Body, Log, LogConfig, MemDisk, Receipt, Record};
+use bartizan_ledger::{Body, Decision, Log, LogConfig, MemDisk, OpenedPayload, Receipt, Record};
 use bartizan_testkit::{SimClock, SimEntropy};
 use bartizan_wire::Asserted;
 use bytes::Bytes;
@@ -231,4 +231,78 @@ fn a_label_only_key_is_given_the_label_alone() {
     let opened = rig.snapshot.sealer().open(withheld.id(), entry.sealed()).unwrap();
     assert_eq!(opened.outputs.len(), 2, "the whole answer is kept, sealed");
     assert_eq!(opened.reply, b"label");
+}
+
+/// The record of `values` asked by a holder of `obligations`: its decision, and what is sealed.
+fn recorded(obligations: &Obligations, values: Vec<f32>) -> (Decision<'static>, OpenedPayload) {
+    let scopes = Scopes { obligations: obligations.clone(), ..Scopes::inference(ModelScope::All) };
+    let rig = Rig::new(Puppet::new(Mood::Fine), scopes);
+    let mut withheld = decide(&rig, values);
+    let entry = withheld.take_entry().unwrap();
+    let opened = rig.snapshot.sealer().open(withheld.id(), entry.sealed()).unwrap();
+    let leaf: &'static [u8] = Vec::leak(entry.leaf().to_vec());
+    let Body::Decision(decision) = Record::decode(leaf).unwrap().body else { panic!() };
+    (*decision, opened)
+}
+
+/// From both sides: inputs that may not be kept are in no byte that is kept, answered or refused,
+/// and the record says what was obliged and which policies decided.
+#[test]
+fn inputs_that_may_not_be_kept_are_not_kept() {
+    let retain = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Obligations { retain_inputs: Some(names), ..Obligations::default() }
+    };
+    for values in [vec![0.5, 0.25], vec![f32::NAN, 0.25]] {
+        let (decision, opened) = recorded(&Obligations::default(), values.clone());
+        assert_eq!((&opened.received[..], opened.retained.len()), (&b"{}"[..], 0));
+        assert_eq!(decision.policies, ["callers-as-granted"]);
+        assert!(decision.obligations.is_free());
+        for (obligations, n_kept) in [(retain(&["X"]), 1), (retain(&["Y"]), 0), (retain(&[]), 0)] {
+            let (decision, opened) = recorded(&obligations, values.clone());
+            assert!(opened.received.is_empty(), "{obligations:?}");
+            let n_inputs = usize::from(decision.commitments.tensors.is_some());
+            assert_eq!(opened.retained.len(), n_kept * n_inputs, "{obligations:?}");
+            assert_eq!(decision.obligations, obligations);
+            assert!(decision.commitments.received.is_some(), "what came can still be proved");
+        }
+    }
+}
+
+/// B1: the day's last row is answered; the next is refused with when to come again, reaches no
+/// model, and is on record.
+#[test]
+fn rows_beyond_the_days_budget_are_refused_until_midnight() {
+    let obligations = Obligations { rows_per_day: Some(2), ..Obligations::default() };
+    let scopes = Scopes { obligations, ..Scopes::inference(ModelScope::All) };
+    let puppet = Puppet::new(Mood::Fine);
+    let rig = Rig::new(puppet.clone(), scopes);
+    for _ in 0..2 {
+        assert_eq!(decide(&rig, vec![0.5, 0.5]).refusal(), None);
+    }
+    let mut withheld = decide(&rig, vec![0.5, 0.5]);
+    assert_eq!((withheld.refusal(), puppet.n_calls()), (Some(RefusalCode::Throttled), 2));
+    let (receipt, told) = record(&mut withheld);
+    assert_eq!(told.as_deref(), Some("throttled"));
+    let reply = withheld.release(receipt).unwrap();
+    let left_s = 86_400 - rig.clock.now().unix_s() % 86_400;
+    assert_eq!(reply.refusal().unwrap().retry_after_s.map(u64::from), Some(left_s));
+}
+
+/// A refusal by policy names the policies that forbid; where nothing permits, none.
+#[test]
+fn who_is_refused_by_policy_is_refused_by_name_on_record() {
+    let only = ModelScope::Some(["other".parse().unwrap()].into());
+    let rig = Rig::new(Puppet::new(Mood::Fine), Scopes::inference(only));
+    let text = "@id(\"own/no-puppets\")\nforbid (principal, action, resource);";
+    let file = PolicyFile { name: "own.cedar".into(), text: text.into() };
+    let policies = Policies::new("test".parse().unwrap(), &[file], None).unwrap();
+    let snapshot = Arc::into_inner(rig.snapshot).unwrap().with_policies(Arc::new(policies));
+    let rig = Rig { snapshot: Arc::new(snapshot), ..rig };
+    let ask = Ask { model: "other", ..Ask::default() };
+    let refused = admit(rig.snapshot.clone(), arrival(&rig, 1), &credential(&rig), ask);
+    let entry = refused.unwrap_err().take_entry().unwrap();
+    let Body::Decision(decision) = Record::decode(entry.leaf()).unwrap().body else { panic!() };
+    assert_eq!(decision.policies, ["own/no-puppets"]);
+    assert_eq!(decision.digests.policy, Some(rig.snapshot.policies().digest()));
 }

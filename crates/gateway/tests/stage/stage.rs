@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     disk: Arc<MemDisk>,
     pub(crate) puppet: Arc<Puppet>,
     pub(crate) key: String,
+    /// What requests are judged by: whoever stores another reloads it.
+    pub(crate) live: Arc<ArcSwap<Live>>,
 }
 
 impl Stage {
@@ -49,8 +51,9 @@ impl Stage {
         let (log, _) = Log::open(disk.clone(), &config, clock.clone()).unwrap();
         let log = log.start().unwrap();
         let live = Live { snapshot: rig.snapshot, tls: None };
+        let live = Arc::new(ArcSwap::from_pointee(live));
         let services = Services {
-            live: Arc::new(ArcSwap::from_pointee(live)),
+            live: live.clone(),
             appender: log.appender(),
             clock,
             entropy,
@@ -69,7 +72,7 @@ impl Stage {
             socket: None,
         };
         let server = Server::start(&addresses, limits, services).unwrap();
-        Self { server, log, disk, puppet, key: rig.key }
+        Self { server, log, disk, puppet, key: rig.key, live }
     }
 
     pub(crate) fn address(&self, listener: Listener) -> Option<SocketAddr> {

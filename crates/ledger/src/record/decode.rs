@@ -7,18 +7,22 @@
     clippy::cast_possible_wrap
 )]
 
+use std::collections::BTreeSet;
+
 use bartizan_core::clock::{ClockSource, Stamp};
 use bartizan_core::digest::Digest;
 use bartizan_core::finding::{Severity, Verdict};
 use bartizan_core::id::DecisionId;
 use bartizan_core::limits::{FINDINGS_MAX, RECORD_BYTES_MAX};
 use bartizan_core::principal::Pseudonym;
+use bartizan_core::{Obligations, Retention};
 use minicbor::Decoder;
 
 use super::encode::{VERSION, outcome_code, severity_code, source_code, verdict_code};
 use super::{
     ACT_KEYS_MAX, Act, ActKind, Body, Commitments, Decision, Digests, Durations, EngineRef,
-    ModelRef, Outcome, Record, RecordedFinding, SAMPLES_MAX, Tally, Text, TraceContext, Upstream,
+    ModelRef, OBLIGED_NAMES_MAX, Outcome, POLICIES_MAX, Record, RecordedFinding, SAMPLES_MAX,
+    Tally, Text, TraceContext, Upstream,
 };
 use crate::read_cbor::{DecodeError, array_len, each_entry, fixed};
 
@@ -165,6 +169,7 @@ fn decision<'b>(d: &mut Decoder<'b>) -> Read<Decision<'b>> {
             19 => it.trace_context = Some(trace_context(d)?),
             20 => it.upstream = Some(upstream(d)?),
             21 => it.durations = durations(d)?,
+            22 => access(d, &mut it)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -298,6 +303,48 @@ fn durations(d: &mut Decoder<'_>) -> Read<Durations> {
         Ok(true)
     })?;
     Ok(it)
+}
+
+/// What decided about access, and what it obliged to.
+fn access<'b>(d: &mut Decoder<'b>, it: &mut Decision<'b>) -> Read<()> {
+    each_entry(d, |d, key| {
+        match key {
+            0 => {
+                let n = array_len(d, POLICIES_MAX as u64)?;
+                it.policies = (0..n).map(|_| text(d)).collect::<Read<_>>()?;
+            }
+            1 => it.obligations = obligations(d)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })
+}
+
+fn obligations(d: &mut Decoder<'_>) -> Read<Obligations> {
+    let mut it = Obligations::default();
+    each_entry(d, |d, key| {
+        match key {
+            0 => it.outputs = Some(names(d)?),
+            1 => it.top_k = Some(d.u32()?),
+            2 => it.digits = Some(d.u8()?),
+            3 => it.label_only = d.bool()?,
+            4 => it.retain_inputs = Some(names(d)?),
+            5 => {
+                let word = d.str()?;
+                let class = Retention::ALL.iter().copied().find(|class| class.as_str() == word);
+                it.retention = Some(class.ok_or(DecodeError::Value { field: "retention" })?);
+            }
+            6 => it.rows_per_day = Some(d.u64()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok(it)
+}
+
+fn names(d: &mut Decoder<'_>) -> Read<BTreeSet<String>> {
+    let n = array_len(d, OBLIGED_NAMES_MAX as u64)?;
+    (0..n).map(|_| Ok(d.str()?.to_owned())).collect()
 }
 
 fn tally<'b>(d: &mut Decoder<'b>) -> Read<Tally<'b>> {

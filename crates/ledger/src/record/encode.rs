@@ -5,10 +5,11 @@ use bartizan_core::clock::{ClockSource, Stamp};
 use bartizan_core::digest::Digest;
 use bartizan_core::finding::{Severity, Verdict};
 use bartizan_core::limits::FINDINGS_MAX;
+use bartizan_core::{Obligations, Retention};
 
 use super::{
     ACT_KEYS_MAX, Act, Body, Commitments, Decision, Digests, Durations, FindingList, ModelRef,
-    Outcome, Record, SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
+    OBLIGED_NAMES_MAX, Outcome, POLICIES_MAX, Record, SAMPLES_MAX, TEXT_BYTES_MAX, Tally,
 };
 use crate::cbor::{self, Map};
 
@@ -113,6 +114,47 @@ fn decision_body(map: &mut Map<'_>, decision: &Decision<'_>) {
         });
     }
     durations(map, 21, &decision.durations);
+    // Of the 23 entries that a map holds (B1) this is the last: what comes later goes into it.
+    map.map(22, |map| {
+        texts(map, 0, decision.policies.iter().map(|id| &**id), POLICIES_MAX);
+        obligations(map, &decision.obligations);
+    });
+}
+
+/// A list of texts; left out where there is none.
+fn texts<'t>(map: &mut Map<'_>, key: u8, all: impl Iterator<Item = &'t str>, max: usize) {
+    let all: Vec<&str> = all.take(max).collect();
+    if !all.is_empty() {
+        listed(map, key, &all);
+    }
+}
+
+fn listed(map: &mut Map<'_>, key: u8, all: &[&str]) {
+    let out = map.key(key);
+    cbor::array(out, all.len());
+    all.iter().for_each(|text| cbor::text(out, cut(text)));
+}
+
+fn obligations(map: &mut Map<'_>, obligations: &Obligations) {
+    if obligations.is_free() {
+        return;
+    }
+    let names = |names: &Option<std::collections::BTreeSet<String>>| -> Option<Vec<String>> {
+        names.as_ref().map(|names| names.iter().take(OBLIGED_NAMES_MAX).cloned().collect())
+    };
+    map.map(1, |map| {
+        if let Some(names) = names(&obligations.outputs) {
+            listed(map, 0, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        map.opt_uint(1, obligations.top_k.map(u64::from));
+        map.opt_uint(2, obligations.digits.map(u64::from));
+        map.flag(3, obligations.label_only);
+        if let Some(names) = names(&obligations.retain_inputs) {
+            listed(map, 4, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        map.opt_text(5, obligations.retention.map(Retention::as_str));
+        map.opt_uint(6, obligations.rows_per_day);
+    });
 }
 
 fn model(map: &mut Map<'_>, key: u8, model: Option<&ModelRef<'_>>) {

@@ -86,7 +86,40 @@ fn full_decision() -> Decision<'static> {
             predict_ns: 5_000_000_000,
             review_ns: 4,
         },
+        policies: Vec::new(),
+        obligations: Obligations::default(),
     }
+}
+
+/// What decided and what it obliged to reads back as it was written, each list to its limit; an
+/// empty list of inputs to keep is none, not all.
+#[test]
+fn policies_and_obligations_are_read_back_as_they_were_written() {
+    let names = |n: usize| Some((0..n).map(|n| format!("name-{n:02}")).collect());
+    let obligations = Obligations {
+        outputs: names(OBLIGED_NAMES_MAX),
+        top_k: Some(3),
+        digits: Some(0),
+        label_only: true,
+        retain_inputs: names(0),
+        retention: Some(bartizan_core::Retention::Brief),
+        rows_per_day: Some(u64::MAX),
+    };
+    let ids = |n: usize| (0..n).map(|n| Text::from(format!("policy/{n}"))).collect::<Vec<_>>();
+    let decision = Decision { policies: ids(POLICIES_MAX), obligations, ..full_decision() };
+    let written = record(Body::Decision(Box::new(decision.clone())));
+    assert_eq!(Record::decode(&written.encode()).unwrap(), written);
+    let more = Decision {
+        policies: ids(POLICIES_MAX + 1),
+        obligations: Obligations {
+            outputs: names(OBLIGED_NAMES_MAX + 1),
+            ..decision.obligations.clone()
+        },
+        ..decision.clone()
+    };
+    let cut = record(Body::Decision(Box::new(more))).encode();
+    let Body::Decision(cut) = Record::decode(&cut).unwrap().body else { panic!("a decision") };
+    assert_eq!((cut.policies, cut.obligations), (decision.policies, decision.obligations));
 }
 
 fn full_tally() -> Tally<'static> {

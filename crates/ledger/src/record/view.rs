@@ -113,6 +113,12 @@ fn decision(decision: &Decision<'_>) -> Object {
         it.object("upstream", server);
     }
     it.object("durations", durations(&decision.durations));
+    if !decision.policies.is_empty() {
+        it.set("policies", decision.policies.iter().map(|id| id.to_string()).collect::<Vec<_>>());
+    }
+    if !decision.obligations.is_free() {
+        it.opt("obligations", serde_json::to_value(&decision.obligations).ok());
+    }
     it
 }
 

@@ -22,8 +22,10 @@ const OVERHEAD_BYTES: usize = 128;
 pub struct Payload<'a> {
     /// What opens the record's commitments.
     pub secret: &'a RecordSecret,
-    /// The exact bytes received.
+    /// The exact bytes received; empty where a permit obliges not to keep all of them.
     pub received: &'a [u8],
+    /// Inputs that are kept where the bytes received are not.
+    pub retained: &'a [Tensor],
     /// The model's whole output; empty where it was not asked.
     pub outputs: &'a [Tensor],
     /// The exact reply.
@@ -54,7 +56,7 @@ impl<'a> Payload<'a> {
     /// At least the bytes of its encoding.
     pub(super) fn size_bytes(&self) -> usize {
         let texts: usize = self.texts().iter().flatten().map(|text| text.len() + 6).sum();
-        let outputs: usize = self.outputs.iter().map(tensor_bytes).sum();
+        let outputs: usize = self.outputs.iter().chain(self.retained).map(tensor_bytes).sum();
         OVERHEAD_BYTES + texts + outputs + self.received.len() + self.reply.len()
     }
 
@@ -67,6 +69,9 @@ impl<'a> Payload<'a> {
         map.bytes(3, self.reply);
         for (key, text) in (4_u8..).zip(self.texts()) {
             map.opt_text(key, text);
+        }
+        if !self.retained.is_empty() {
+            encode_tensors(self.retained, map.key(9));
         }
     }
 }
@@ -114,8 +119,10 @@ pub(crate) fn encode_tensors(tensors: &[Tensor], out: &mut Vec<u8>) {
 pub struct OpenedPayload {
     /// What opens the record's commitments.
     pub secret: RecordSecret,
-    /// The exact bytes received.
+    /// The exact bytes received; empty where a permit obliged not to keep all of them.
     pub received: Vec<u8>,
+    /// Inputs that were kept where the bytes received were not.
+    pub retained: Vec<Tensor>,
     /// The model's whole output.
     pub outputs: Vec<Tensor>,
     /// The exact reply.
@@ -148,7 +155,8 @@ impl OpenedPayload {
         };
         let mut d = Decoder::new(body);
         let mut secret: Option<[u8; 32]> = None;
-        let (mut received, mut reply, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut received, mut reply) = (Vec::new(), Vec::new());
+        let (mut outputs, mut retained) = (Vec::new(), Vec::new());
         let mut texts: [Option<String>; 5] = Default::default();
         each_entry(&mut d, |d, key| {
             match key {
@@ -157,6 +165,7 @@ impl OpenedPayload {
                 2 => outputs = tensors(d)?,
                 3 => reply = d.bytes()?.to_vec(),
                 4..=8 => texts[key as usize - 4] = Some(d.str()?.to_owned()),
+                9 => retained = tensors(d)?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -166,6 +175,7 @@ impl OpenedPayload {
         Ok(Self {
             secret,
             received,
+            retained,
             outputs,
             reply,
             principal,

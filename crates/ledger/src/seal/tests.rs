@@ -56,6 +56,7 @@ fn about<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
 fn payload<'a>(secret: &'a RecordSecret, outputs: &'a [Tensor]) -> Payload<'a> {
     Payload {
         secret,
+        retained: &[],
         received: b"{\"inputs\":[]}",
         outputs,
         reply: b"{}",

@@ -53,6 +53,7 @@ fn entry(sealer: &Sealer, clock: &SimClock, n: u64, lie: Lie) -> Entry {
     let outputs = [Tensor::new("p", vec![1], Values::Fp64(vec![n as f64])).unwrap()];
     let payload = Payload {
         secret: &secret,
+        retained: &[],
         received: b"[1,2,3]",
         outputs: &outputs,
         reply: b"[0.5]",

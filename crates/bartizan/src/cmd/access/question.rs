@@ -103,6 +103,15 @@ impl Object {
 impl Question {
     /// What `policies` say to it.
     pub(super) fn ask(&self, policies: &Policies) -> Arc<Ruling> {
+        self.put(|question| policies.decide(question))
+    }
+
+    /// The same without what was decided before: for questions that are asked once.
+    pub(super) fn ask_anew(&self, policies: &Policies) -> Ruling {
+        self.put(|question| policies.decide_anew(question))
+    }
+
+    fn put<T>(&self, to: impl FnOnce(&AccessQuestion<'_>) -> T) -> T {
         let known = bartizan_access::Action::ALL.iter().map(|action| action.as_str());
         let scopes: Vec<&'static str> =
             known.filter(|word| self.scopes.iter().any(|scope| scope == word)).collect();
@@ -120,7 +129,7 @@ impl Question {
         let (ns, source) = (self.wall_ns, ClockSource::Unsynchronised);
         let at = Stamp { wall_ns: ns, raw_ns: ns, mono_ns: 0, source, error_ns: 0 };
         let circumstances = Circumstances { listener: &self.listener, zone: self.zone, at };
-        policies.decide(&AccessQuestion {
+        to(&AccessQuestion {
             who,
             action: self.action,
             resource: self.object.resource(),

@@ -98,6 +98,7 @@ fn seal(keys: &SealingKeys, n: u64, subject: Option<&str>, day: u32) -> Sealed {
     let secret = RecordSecret::from([7; 32]);
     let payload = Payload {
         secret: &secret,
+        retained: &[],
         received: b"in",
         outputs: &[],
         reply: b"out",
