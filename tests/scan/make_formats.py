@@ -1,6 +1,6 @@
 """Writes crates/scan/corpus/benign/<format>/ with the genuine libraries.
 
-    python tests/scan/make_formats.py [FORMAT ...]
+    python tests/scan/make_formats.py [FORMAT ...]      SCAN_CORPUS names another folder
 
 Needs (pinned): gguf==0.19.0 h5py==3.16.0 lightgbm==4.7.0 onnx==1.23.2 scikit-learn==1.9.1
 skops==0.16.0 xgboost-cpu==3.2.0; and for keras, h5 and tensorflow: keras==3.15.1
@@ -9,6 +9,7 @@ committed and needs none of them.
 """
 
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -16,7 +17,8 @@ import tempfile
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2] / "crates/scan/corpus/benign"
+CORPUS = pathlib.Path(__file__).resolve().parents[2] / "crates/scan/corpus/benign"
+ROOT = pathlib.Path(os.environ.get("SCAN_CORPUS", CORPUS))
 BYTES_MAX = 100_000
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sysconfig
 import threading
@@ -169,3 +170,88 @@ def test_what_is_not_cleared_or_holds_no_tensors_is_not_converted(scan, tmp_path
         assert scan(tmp_path / name, "--convert", tmp_path / "out")[0] == 1
         assert not (tmp_path / "out").exists()
     assert scan(tmp_path / "evil.pkl", tmp_path / "a.gguf", "--convert", tmp_path / "out")[0] == 2
+
+
+def test_signed_extensions_clear_what_they_name_and_are_told(scan, report, tmp_path):
+    """Names of one's own: for a digest and for a publisher, signed, in every report; not by another key, not for another file."""
+    command = lambda *args: subprocess.run([BINARY, "-e", tmp_path / "none", *map(str, args)], capture_output=True, text=True, cwd=tmp_path)
+    keys = {}
+    for who in ("reviewer", "publisher", "stranger"):
+        done = command("model", "except-key", f"{who}.key")
+        assert done.returncode == 0, done.stderr
+        keys[who] = done.stdout.strip()
+    pickled = lambda n: b"\x80\x04K" + bytes([n]) + b"0\x8c\x04mine\x8c\x05Model\x93)\x81}b."
+    for n, name in enumerate(("one.pkl", "two.pkl", "three.pkl")):
+        (tmp_path / name).write_bytes(pickled(n))
+    why = ["--name", "mine:Model=state", "--reason", "MODEL-42", "--until", "9998-01-01"]
+    done = command("model", "extend", "one.pkl", "--publisher", keys["publisher"], *why, "--key", "reviewer.key", "--out", "ours.json")
+    assert done.returncode == 0 and keys["reviewer"] in done.stderr, done.stderr
+    policy = tmp_path / "scan.toml"
+
+    def codes(key):
+        policy.write_text(f'[extensions]\nfiles = ["ours.json"]\nkeys = ["{key}"]\n')
+        return [scan(tmp_path / name, "--policy", policy)[0] for name in ("one.pkl", "two.pkl", "three.pkl")]
+
+    assert codes(keys["reviewer"]) == [0, 3, 3]
+    assert command("model", "publish", "two.pkl", "--key", "publisher.key").returncode == 0
+    assert command("model", "publish", "three.pkl", "--key", "stranger.key").returncode == 0
+    assert codes(keys["reviewer"]) == [0, 0, 3]
+    assert all(code != 0 for code in codes(keys["stranger"])), "a key that the policy does not list extends nothing"
+    codes(keys["reviewer"])
+    code, whole = report(tmp_path / "one.pkl", "--policy", policy)
+    assert code == 0
+    told = whole["files"][0]["findings"]
+    assert [found["rule"] for found in told] == ["scan.pickle.added"]
+    assert "MODEL-42" in told[0]["what"] and keys["reviewer"] in told[0]["what"] and "9998-01-01" in told[0]["what"]
+    code, out, _ = scan("--explain", "mine.Model", "--policy", policy)
+    assert code == 0 and b"MODEL-42" in out
+    assert scan(tmp_path / "one.pkl")[0] == 3, "without the policy nothing is added"
+    assert scan(tmp_path / "two.pkl.published.json")[0] == 0, "a publisher's statement is itself no danger"
+
+
+def test_the_published_list_carries_version_and_signature(report):
+    """The envelope is plain DSSE over in-toto: checked here without us."""
+    import base64
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    allow = ROOT / "crates/scan/src/allow"
+    envelope = json.loads((allow / "names.dsse.json").read_text())
+    maker = (allow / "maker.pub").read_text().strip()
+    payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"].encode()
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    signature = base64.b64decode(envelope["signatures"][0]["sig"])
+    Ed25519PublicKey.from_public_bytes(bytes.fromhex(maker.removeprefix("ed25519:"))).verify(signature, signed)
+    statement = json.loads(payload)
+    names = (allow / "names.tsv").read_bytes()
+    assert statement["subject"][0]["digest"]["sha256"] == hashlib.sha256(names).hexdigest()
+    scanner = report(BENIGN / "python")[1]["scanner"]
+    assert scanner["allow_list"] == "sha256:" + hashlib.sha256(names).hexdigest()
+    assert scanner["allow_list_version"] == statement["predicate"]["version"] and scanner["allow_list_signer"] == maker
+    assert statement["predicate"]["names"] >= 3_000 and len({line.split(b"\t")[3] for line in names.splitlines()}) >= 25
+
+
+def test_the_snippets_of_the_docs_hold(hostile, tmp_path):
+    """What docs/scan.md tells GitHub and Azure DevOps to run, run by a shell; the pattern of pre-commit on genuine files."""
+    import re
+
+    docs = (ROOT / "docs/scan.md").read_text()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/bartizan").symlink_to(BINARY)
+    for folder, exit_code in ((hostile / "gadget", 1), (BENIGN / "python", 0)):
+        work = tmp_path / folder.name
+        work.mkdir()
+        shutil.copytree(folder, work / "models")
+        env = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(work)}
+        lines = re.findall(r"(?:- run|- script): (bartizan scan .*)", docs)
+        assert len(lines) == 2
+        for line in lines:
+            line = line.replace("$(Build.SourcesDirectory)", str(work)).replace("$(Build.ArtifactStagingDirectory)", str(work))
+            done = subprocess.run(["bash", "-c", line], cwd=work, env=env, capture_output=True, timeout=120)
+            assert done.returncode == exit_code, (line, done.stderr)
+            log = json.loads((work / "scan.sarif").read_text())
+            assert log["version"] == "2.1.0" and bool(log["runs"][0]["results"]) == (exit_code == 1)
+    pattern = re.compile(re.search(r"files: (\\\..*)", docs).group(1))
+    for name in ("a/m.pkl", "m.joblib", "m.pt", "m.safetensors", "m.onnx", "m.gguf", "m.keras", "m.h5", "m.npz", "m.skops", "m.pb"):
+        assert pattern.search(name), name
+    assert not pattern.search("main.py")

@@ -12,9 +12,12 @@ source. Three sources, merged in this order, the first wins:
    looks a member up.
 3. Functions of the modules in REFERENCES (role `reference`: kept as a value, never called).
 
-    python tools/allowlist/generate.py WHEELS_OR_SITE_PACKAGES... > crates/scan/src/allow/names.tsv
+    python tools/allowlist/generate.py WHEELS_OR_SITE_PACKAGES... > new.tsv
+    mv new.tsv crates/scan/src/allow/names.tsv
+    python tools/allowlist/sign.py KEY_FILE
 
-The order of the output is by module and name, so that a new version of a library is a readable diff.
+A name that is on the published list keeps the version since which it is there; others get the next.
+allow/libraries.tsv says which versions of each library were read: keep it true. The order of the output is by module and name, so that a new version of a library is a readable diff.
 """
 
 import ast
@@ -23,6 +26,7 @@ import sys
 import zipfile
 
 HERE = pathlib.Path(__file__).parent
+PUBLISHED = HERE.parents[1] / "crates/scan/src/allow/names.tsv"
 
 # package -> library's name in the list. Subpackages in SKIP are left out.
 PACKAGES = {
@@ -275,9 +279,18 @@ def main(places):
                 packages.setdefault(package, []).append((module, text))
         for package, modules in packages.items():
             read_package(package, modules, found)
-    merge_reviewed(found)
+    reviewed = merge_reviewed(found)
+    since, version = published()
     for (module, name), (role, library) in sorted(found.items()):
-        print(module, name, role, library, sep="\t")
+        origin = "reviewed" if (module, name) in reviewed else "function" if role == "reference" else "class"
+        print(module, name, role, library, since.get((module, name, role), version), origin, sep="\t")
+
+
+def published():
+    """Since when each name is on the list as it is published, and which version a new one is."""
+    lines = [line.split("\t") for line in PUBLISHED.read_text().splitlines()]
+    since = {(module, name, role): int(first) for module, name, role, _, first, _ in lines}
+    return since, max(since.values()) + 1
 
 
 def read_package(package, modules, found):
@@ -325,16 +338,19 @@ def read_package(package, modules, found):
 
 
 def merge_reviewed(found):
+    reviewed = set()
     for line in (HERE / "reviewed.tsv").read_text().splitlines():
         if line and not line.startswith("#"):
             module, names, role, library = line.split("\t")
             for name in names.split():
                 found[(module, name)] = (role, library)
+                reviewed.add((module, name))
     for line in (HERE / "refused.tsv").read_text().splitlines():
         if line and not line.startswith("#"):
             module, names = line.split("\t")[:2]
             for name in names.split():
                 found.pop((module, name), None)
+    return reviewed
 
 
 if __name__ == "__main__":

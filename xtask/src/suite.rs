@@ -41,6 +41,7 @@ const AREAS: &[Area] = &[
     Area { step: "MLServer and MLflow behind us", folder: "peers", deep: true },
     Area { step: "vet on its cases", folder: "vet", deep: false },
     Area { step: "the model gate from outside", folder: "scan", deep: false },
+    Area { step: "model files made anew", folder: "scan_anew", deep: true },
 ];
 
 /// Runs all tests; with `deep` also those that take long. Returns whether all is well.

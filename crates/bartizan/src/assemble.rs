@@ -139,6 +139,15 @@ impl Running {
         self.server.addresses().inference
     }
 
+    /// How the scanner is shut in, in words; shown in `/metrics` from now on.
+    pub(crate) fn tell_confinement(&self) -> String {
+        let words = self.owner.scan_confinement();
+        for (means, is_full) in self.owner.scan_confined() {
+            self.server.scanner_confined(means, is_full);
+        }
+        words
+    }
+
     /// The owner of the store.
     pub(crate) fn owner(&self) -> &Arc<Owner> {
         &self.owner

@@ -5,10 +5,13 @@
 //!   are scanned, hashed and loaded; the scan's digest is held against theirs;
 //! - G2: what is not cleared is not loaded, and neither is what could not be scanned.
 
+pub(crate) mod dsse;
 pub(crate) mod exception;
+pub(crate) mod extension;
 pub(crate) mod files;
 pub(crate) mod in_child;
 pub(crate) mod in_process;
+pub(crate) mod published;
 
 use std::fmt;
 
@@ -19,6 +22,7 @@ use bartizan_scan::{Report, Verdict, escape};
 use crate::child::spawn::ChildError;
 use crate::owner::operation::{Gate, GateFinding, GateOutcome, GateRun};
 use exception::{Exception, ExceptionError};
+use published::ListError;
 
 /// Most findings of one file that are kept whole; the rest are counted.
 pub(crate) const FINDINGS_MAX: usize = 64;
@@ -169,6 +173,9 @@ pub(crate) enum ScanError {
     /// The scanner's own process has none.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// The allow-list is not the published one.
+    #[error(transparent)]
+    List(#[from] &'static ListError),
 }
 
 /// A refusal, in words.
@@ -217,6 +224,11 @@ pub(crate) trait Scanner: Send + Sync {
 
     /// How the scanner is shut in, in words; what is missing is said.
     fn confinement(&self) -> String;
+
+    /// By which means it is shut in, and whether wholly; nothing where it is not.
+    fn confined(&self) -> Vec<(&'static str, bool)> {
+        Vec::new()
+    }
 }
 
 /// What somebody brings who wants a model excepted, and what counts here.

@@ -39,6 +39,7 @@ pub struct Metrics {
     stamped: Gauge,
     models: Gauge,
     resident: Gauge<i64>,
+    scanner: Family<Labels, Gauge>,
 }
 
 impl Metrics {
@@ -90,6 +91,9 @@ impl Metrics {
         let resident = Gauge::default();
         let help = "Memory that loaded models hold";
         registry.register_with_unit("models_resident", help, Unit::Bytes, resident.clone());
+        let scanner = Family::<Labels, Gauge>::default();
+        let help = "1 where the model gate's child is shut in by these means, 0 in part or not";
+        registry.register("scanner_confined", help, scanner.clone());
         Self {
             registry,
             answered,
@@ -106,7 +110,13 @@ impl Metrics {
             stamped,
             models,
             resident,
+            scanner,
         }
+    }
+
+    /// Whether the process that scans models is wholly shut in by `means`.
+    pub(crate) fn scanner(&self, means: &'static str, is_full: bool) {
+        self.scanner.get_or_create(&vec![("means", means)]).set(i64::from(is_full));
     }
 
     /// Counts a decision that took `latency_ns`.
@@ -165,6 +175,8 @@ mod tests {
         metrics.unrecorded();
         let standing = Standing { published: 9, cosigned: 7, stamped: 5, is_anchored: true };
         metrics.stands(standing);
+        metrics.scanner("landlock", false);
+        metrics.scanner("seccomp", true);
         let text = metrics.render(true, 4, 1_000);
         for line in [
             "bartizan_decisions_total{verdict=\"answered\",code=\"none\"} 1",
@@ -176,6 +188,8 @@ mod tests {
             "bartizan_ledger_published_records 9",
             "bartizan_ledger_witnessed_records 7",
             "bartizan_ledger_time_stamped_records 5",
+            "bartizan_scanner_confined{means=\"landlock\"} 0",
+            "bartizan_scanner_confined{means=\"seccomp\"} 1",
             "bartizan_models_resident_bytes 1000",
         ] {
             assert!(text.contains(line), "no `{line}` in:\n{text}");

@@ -130,6 +130,11 @@ impl Server {
         &self.bound
     }
 
+    /// Shows in `/metrics` whether the process that scans models is wholly shut in by `means`.
+    pub fn scanner_confined(&self, means: &'static str, is_full: bool) {
+        self.shared.metrics.scanner(means, is_full);
+    }
+
     /// Stops accepting, lets open requests finish within the drain limit, writes the last
     /// tallies, and ends the lanes. Readiness is off from the first moment.
     pub fn drain(self) {

@@ -13,6 +13,8 @@
 mod collect;
 mod file;
 mod layout;
+mod rebuild;
+mod walk;
 
 use std::io;
 

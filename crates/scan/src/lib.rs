@@ -2,7 +2,7 @@
 //!
 //! Nothing is imported, executed or unpickled here. [`scan`] reads bytes through the port
 //! [`Source`] and answers with a [`Report`]: cleared, hostile or not cleared, and what was seen
-//! where. It opens no file, starts no process, and holds bounded memory whatever a file claims.
+//! where; [`scan_reader`] does so with what comes once, in order. It opens no file, starts no process, and holds bounded memory whatever a file claims.
 //!
 //! ```
 //! # use bartizan_core::{Clock, ClockSource, Stamp};
@@ -82,6 +82,7 @@ mod numpy;
 mod onnx;
 mod pickle;
 mod protobuf;
+mod reader;
 mod rules;
 mod safetensors;
 mod scope;
@@ -98,10 +99,14 @@ mod torch;
 mod verdict;
 mod zip;
 
-pub use allow::{Allow, Entry, Role, digest as allow_digest, entries as allow_entries};
+pub use allow::{
+    Allow, Entry, Origin, Role, digest as allow_digest, entries as allow_entries,
+    signed as allow_signed,
+};
 pub use budget::Budget;
 pub use engine::{Hash, Options, Report, scan};
 pub use pickle::explain as explain_name;
+pub use reader::scan_reader;
 pub use rules::{RULES, RULES_VERSION, by_id as rule};
 pub use scope::{Alone, Siblings};
 pub use sighting::{Sighting, Stop};

@@ -34,6 +34,7 @@ pub const RULES: &[&Rule] = &[
     &ONNX_CODE,
     &ONNX_CUSTOM,
     &ONNX_EXTERNAL,
+    &PICKLE_ADDED,
     &PICKLE_BUILD,
     &PICKLE_CALL,
     &PICKLE_COMPUTED,
@@ -244,6 +245,15 @@ pub(crate) const ONNX_EXTERNAL: Rule = rule(
     "external tensor data lies outside the model's folder: loading it reads another file of the \
      machine",
     DO_NOT_LOAD,
+);
+/// A name that is not on the published list, added by whoever scans.
+pub(crate) const PICKLE_ADDED: Rule = rule(
+    "scan.pickle.added",
+    Severity::Info,
+    "a name is imported that is not on the published allow-list: whoever scans added it, by a \
+     policy or a signed extension",
+    "nothing, while whoever is named still vouches for it; it counts for this file and until its \
+     day alone",
 );
 /// State set on what is no instance, or attributes that change how Python treats an object.
 pub(crate) const PICKLE_BUILD: Rule = rule(

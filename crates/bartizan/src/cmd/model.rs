@@ -18,6 +18,7 @@ use crate::owner::reach::{Reach, ReachError};
 use crate::render::table::Table;
 
 mod except;
+mod extend;
 mod operators;
 
 /// Arguments of `bartizan model`.
@@ -64,6 +65,10 @@ pub(crate) enum Args {
     Except(except::ExceptArgs),
     /// Make a key that signs exceptions
     ExceptKey(except::KeyArgs),
+    /// Sign an extension of the model gate's allow-list, for given files or a publisher's
+    Extend(extend::ExtendArgs),
+    /// Sign, as its publisher, that a file is one's own: extensions for that publisher count for it
+    Publish(extend::PublishArgs),
 }
 
 /// A model's file and what comes with it.
@@ -174,6 +179,8 @@ pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcom
         Args::Remove(model) => change(place, Operation::ModelRemove(model.model()), "is gone"),
         Args::Except(args) => except::except(args),
         Args::ExceptKey(args) => except::make_key(args, out),
+        Args::Extend(args) => extend::extend(args),
+        Args::Publish(args) => extend::publish(args),
     }
 }
 

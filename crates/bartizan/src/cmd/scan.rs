@@ -4,7 +4,9 @@
 //! cleared (3), and 0 is given only where every file is cleared and there was one.
 
 mod convert;
+mod explain;
 mod policy;
+mod tally;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -19,11 +21,12 @@ use bartizan_scan::{Allow, Hash, Options, Report, Source as _, Verdict, escape};
 
 use super::{Failure, Outcome, Place, recorded};
 use crate::answer::Answer;
+use crate::gate::extension::{PUBLISHED_BYTES_MAX, PUBLISHED_SUFFIX};
 use crate::gate::files::{self, Beside, Item, Opened};
 use crate::owner::operation::{Gate, GateRun};
-use crate::render::progress::Progress;
 use crate::render::scan::{self as render, Scanned};
 use policy::Policy;
+use tally::Tally;
 
 /// Shape of what goes to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -66,7 +69,8 @@ pub(crate) struct Args {
     /// Do not hash: tensor data is then passed over unread, and no policy for a digest applies
     #[arg(long, conflicts_with_all = ["policy", "statement"])]
     no_digest: bool,
-    /// Explain a rule (`scan.pickle.call`) or what is thought of a name (`collections.OrderedDict`)
+    /// Explain a rule (`scan.pickle.call`), or what is thought of a name
+    /// (`collections.OrderedDict`; with `--policy` also of names that it adds)
     #[arg(long, value_name = "RULE|NAME")]
     explain: Option<String>,
 }
@@ -93,10 +97,11 @@ impl Args {
 /// A policy that cannot be read, or an answer that cannot be written. A file that cannot be read
 /// is an answer, no error.
 pub(crate) fn run(args: &Args, place: &Place, out: &mut dyn io::Write) -> Outcome {
-    if let Some(what) = &args.explain {
-        return explain(what, out);
-    }
+    crate::gate::published::checked().map_err(Failure::unknown)?;
     let policy = args.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
+    if let Some(what) = &args.explain {
+        return explain::run(what, &policy, &today(), out);
+    }
     let items = files::expand(&args.paths);
     let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok());
     let hash = if args.no_digest { Hash::Skip } else { Hash::Whole };
@@ -156,33 +161,36 @@ fn answer(scanned: &[Scanned]) -> Answer {
 
 fn scan_all(items: &[Item], jobs: usize, hash: Hash, policy: &Policy) -> Vec<Scanned> {
     let next = AtomicUsize::new(0);
-    let all = items.len() as u64;
-    let done: Mutex<(Vec<(usize, Scanned)>, Progress)> =
-        Mutex::new((Vec::with_capacity(items.len()), Progress::new("files scanned")));
-    let today = Rfc3339(bartizan_core::Clock::now(&OsClock::new()).wall_ns).to_string();
-    let today = today.get(..10).unwrap_or("9999-12-31");
+    let tally = Tally::of(items);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    let today = today();
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(items.len()) {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(at) else { return };
-                    let report = scan_one(item, hash, policy, today);
+                    let report = scan_one(item, hash, policy, &today, &tally);
                     let path = item.path.to_string_lossy().into_owned();
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.0.push((at, Scanned { path, report }));
-                    let n = done.0.len() as u64;
-                    done.1.at(n, all);
+                    done.push((at, Scanned { path, report }));
                 }
             });
         }
     });
-    let (mut scanned, _) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut scanned = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     scanned.sort_by_key(|(at, _)| *at);
     scanned.into_iter().map(|(_, scanned)| scanned).collect()
 }
 
-fn scan_one(item: &Item, hash: Hash, policy: &Policy, today: &str) -> Report {
+/// The day, in UTC, as policies write it.
+fn today() -> String {
+    let mut today = Rfc3339(bartizan_core::Clock::now(&OsClock::new()).wall_ns).to_string();
+    today.truncate(10);
+    today
+}
+
+fn scan_one(item: &Item, hash: Hash, policy: &Policy, today: &str, tally: &Tally) -> Report {
     if let Some(trouble) = &item.trouble {
         return Report::unreadable(trouble);
     }
@@ -193,8 +201,11 @@ fn scan_one(item: &Item, hash: Hash, policy: &Policy, today: &str) -> Report {
     let clock = OsClock::new();
     let plain = Allow::new();
     let added = if policy.has_names() {
-        digest(&opened)
-            .and_then(|digest| policy.allow_for(digest, today).map(|names| (digest, names)))
+        digest(&opened).and_then(|digest| {
+            let published = published(&item.path);
+            let names = policy.allow_for(digest, published.as_deref(), today);
+            names.map(|names| (digest, names))
+        })
     } else {
         None
     };
@@ -207,7 +218,9 @@ fn scan_one(item: &Item, hash: Hash, policy: &Policy, today: &str) -> Report {
         siblings: &siblings,
         hash,
     };
-    let mut report = bartizan_scan::scan(&name.unwrap_or_default(), &opened, &options);
+    let watched = tally.watch(&opened);
+    let mut report = bartizan_scan::scan(&name.unwrap_or_default(), &watched, &options);
+    watched.done();
     let is_other = added.is_some_and(|(digest, _)| report.digest != Some(digest));
     if is_other || !opened.is_unchanged() {
         report.changed();
@@ -215,6 +228,13 @@ fn scan_one(item: &Item, hash: Hash, policy: &Policy, today: &str) -> Report {
         policy.apply(&mut report, today);
     }
     report
+}
+
+/// What its publisher says about a file, where that lies beside it.
+fn published(path: &std::path::Path) -> Option<Vec<u8>> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(PUBLISHED_SUFFIX);
+    crate::files::read_bounded(beside.as_ref(), PUBLISHED_BYTES_MAX).ok()
 }
 
 /// Digest of a file before it is scanned, to find the names that a policy adds for it.
@@ -232,34 +252,6 @@ fn digest(opened: &Opened) -> Option<Digest> {
         hasher.update(chunk.get(..n)?);
         at += n as u64;
     }
-}
-
-fn explain(what: &str, out: &mut dyn io::Write) -> Outcome {
-    if let Some(rule) = bartizan_scan::rule(what) {
-        let means = Verdict::of(rule.severity);
-        writeln!(
-            out,
-            "{} ({}: {})\n\n{}",
-            rule.id,
-            rule.severity.as_str(),
-            means.as_str(),
-            rule.why
-        )?;
-        writeln!(out, "\nWhat to do: {}", rule.remedy)?;
-        if let Some(atlas) = rule.atlas {
-            writeln!(out, "MITRE ATLAS: {atlas}")?;
-        }
-        return Ok(Answer::Yes);
-    }
-    let split = what.split_once(':').or_else(|| what.rsplit_once('.'));
-    let Some((module, name)) = split else {
-        return Err(Failure::usage(format!(
-            "`{}` is neither a rule nor a name like `collections.OrderedDict`",
-            bartizan_scan::escape::text(what)
-        )));
-    };
-    writeln!(out, "{}", bartizan_scan::explain_name(&Allow::new(), module, name))?;
-    Ok(Answer::Yes)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn serve_lasting(root: &Path) -> Outcome {
     }
     let (address, n_models) = (running.address(), running.n_models());
     eprintln!("Serving environment `{name}`: {n_models} model versions on {}", url(&running));
-    let confinement = running.owner().scan_confinement();
+    let confinement = running.tell_confinement();
     info!(%confinement, "scan.child.confined");
     eprintln!("Models are scanned before they are loaded, {confinement}.");
     eprintln!("Stop with Ctrl-C or SIGTERM; SIGHUP reads the certificates again.");

@@ -117,13 +117,11 @@ impl Exception {
     fn check(&self) -> Result<(), ExceptionError> {
         let rules = (1..=RULES_MAX).contains(&self.rules.len())
             && self.rules.iter().all(|rule| bartizan_scan::rule(rule).is_some());
-        let reason = !self.reason.trim().is_empty() && self.reason.len() <= REASON_BYTES_MAX;
-        let day = self.until.len() == 10
-            && self.until.bytes().enumerate().all(|(at, byte)| match at {
-                4 | 7 => byte == b'-',
-                _ => byte.is_ascii_digit(),
-            });
-        if rules && reason && day { Ok(()) } else { Err(ExceptionError::Shape) }
+        if rules && is_reason(&self.reason) && is_day(&self.until) {
+            Ok(())
+        } else {
+            Err(ExceptionError::Shape)
+        }
     }
 
     /// Signs it with the private key in `key_file`.
@@ -132,11 +130,7 @@ impl Exception {
     /// [`ExceptionError`].
     pub(crate) fn sign(&self, key_file: &Path) -> Result<Vec<u8>, ExceptionError> {
         self.check()?;
-        let text = Zeroizing::new(files::read_private(key_file, 256)?);
-        let seed = std::str::from_utf8(&text).ok().and_then(|text| unhex::<KEY_BYTES>(text.trim()));
-        let seed = Zeroizing::new(seed.ok_or(ExceptionError::Private)?);
-        let pair =
-            Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| ExceptionError::Private)?;
+        let pair = key_pair(key_file)?;
         let exception = serde_json::to_string(self).map_err(ExceptionError::Syntax)?;
         let signature = pair.sign(&[CONTEXT, exception.as_bytes()].concat());
         let signed = Signed {
@@ -204,7 +198,33 @@ pub(crate) fn make_key(file: &Path, entropy: &dyn Entropy) -> Result<String, Exc
     Ok(key_text(pair.public_key().as_ref()))
 }
 
-fn key_text(public: &[u8]) -> String {
+/// The private key in `key_file`, as [`make_key`] writes it.
+///
+/// # Errors
+/// [`ExceptionError`].
+pub(crate) fn key_pair(key_file: &Path) -> Result<Ed25519KeyPair, ExceptionError> {
+    let text = Zeroizing::new(files::read_private(key_file, 256)?);
+    let seed = std::str::from_utf8(&text).ok().and_then(|text| unhex::<KEY_BYTES>(text.trim()));
+    let seed = Zeroizing::new(seed.ok_or(ExceptionError::Private)?);
+    Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| ExceptionError::Private)
+}
+
+/// Whether `text` is a reason: not empty, not too long.
+pub(crate) fn is_reason(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX
+}
+
+/// Whether `text` is written like a day, `2027-01-31`.
+pub(crate) fn is_day(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+/// A public key as text.
+pub(crate) fn key_text(public: &[u8]) -> String {
     format!("{KEY_PREFIX}{}", hex(public))
 }
 

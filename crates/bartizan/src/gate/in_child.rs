@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::read_fully_at;
 use super::{FINDINGS_MAX, Found, Judged, ScanError, Scanner};
+use crate::child::confine::Confinement;
 use crate::child::spawn::{Bounds, ChildError};
 use crate::child::{self, Role};
 
@@ -28,7 +29,7 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct InChild {
     /// How the first one was shut in.
-    told: OnceLock<String>,
+    told: OnceLock<Confinement>,
 }
 
 /// What a child answers.
@@ -53,9 +54,10 @@ struct ToldFinding {
 
 impl Scanner for InChild {
     fn scan(&self, _name: &str, bytes: &[u8]) -> Result<Judged, ScanError> {
+        super::published::checked()?;
         let bounds = Bounds { deadline: DEADLINE, output_bytes_max: OUTPUT_BYTES_MAX };
         let answered = child::ask(Role::Scan, bytes, &bounds)?;
-        self.told.get_or_init(|| answered.confinement.describe());
+        self.told.get_or_init(|| answered.confinement);
         let told = serde_json::from_slice(&answered.output).ok().and_then(read);
         told.ok_or(ScanError::Child(ChildError::Ended {
             how: "it did not answer our question".to_owned(),
@@ -68,9 +70,19 @@ impl Scanner for InChild {
             let _asked = self.scan("", b"\x80\x04N.");
         }
         match self.told.get() {
-            Some(told) => format!("in a child process: {told}"),
+            Some(told) => format!("in a child process: {}", told.describe()),
             None => "in no child process: none can be started".to_owned(),
         }
+    }
+
+    fn confined(&self) -> Vec<(&'static str, bool)> {
+        let told = self.told.get();
+        let is_full = |part: fn(&Confinement) -> &str| told.map(part) == Some("full");
+        vec![
+            ("landlock", is_full(|it| &it.landlock)),
+            ("seccomp", is_full(|it| &it.seccomp)),
+            ("limits", is_full(|it| &it.limits)),
+        ]
     }
 }
 

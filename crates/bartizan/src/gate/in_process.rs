@@ -14,6 +14,7 @@ pub(crate) struct InProcess;
 
 impl Scanner for InProcess {
     fn scan(&self, name: &str, bytes: &[u8]) -> Result<Judged, ScanError> {
+        super::published::checked()?;
         let (allow, clock) = (Allow::new(), OsClock::new());
         let options = Options {
             allow: &allow,

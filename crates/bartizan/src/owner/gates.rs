@@ -62,6 +62,11 @@ impl Owner {
         passed.map(|_| ()).map_err(|error| PrepareError::Gate(error).into())
     }
 
+    /// By which means whatever scans models is shut in, and whether wholly.
+    pub(crate) fn scan_confined(&self) -> Vec<(&'static str, bool)> {
+        self.world.scanner.confined()
+    }
+
     /// How models are scanned before they are loaded, in words.
     pub(crate) fn scan_confinement(&self) -> String {
         self.world.scanner.confinement()

@@ -102,11 +102,14 @@ fn finding(seen: &Sighting) -> Value {
 
 /// What scanned: version of the program, of the rules, of the list of names.
 fn scanner() -> Value {
+    let list = crate::gate::published::checked().ok();
     json!({
         "name": "bartizan",
         "version": env!("CARGO_PKG_VERSION"),
         "rules": bartizan_scan::RULES_VERSION,
         "allow_list": bartizan_scan::allow_digest(),
+        "allow_list_version": list.map(|list| list.version),
+        "allow_list_signer": list.map(|list| list.maker.as_str()),
     })
 }
 

@@ -40,7 +40,12 @@ impl Machine {
         };
         let path = escape::text(&format!("{module}.{name}"));
         match standing {
-            Standing::Listed(_) | Standing::Judged(_) => {}
+            Standing::Listed(_) | Standing::Judged(_) => {
+                if let Some(by) = scope.allow.added_by(module, name) {
+                    let what = format!("imports {path}, added {by}");
+                    scope.report(&rules::PICKLE_ADDED, self.at, what);
+                }
+            }
             Standing::Dangerous(danger) => {
                 let what = format!("imports {path} on load");
                 scope.report_known(&rules::PICKLE_IMPORT, self.at, what, danger.advisories);

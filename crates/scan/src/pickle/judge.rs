@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::danger::{self, Danger};
 use super::special::Special;
-use crate::allow::{self, Allow, Role};
+use crate::allow::{self, Allow, Entry, Origin, Role};
 use crate::escape;
 
 /// What is known about an imported name.
@@ -106,24 +106,64 @@ pub(super) fn standing(allow: &Allow, module: &str, name: &str) -> Standing {
     Standing::Unlisted { walks: walks_dunder || (n_more > 0 && !first_is_class) }
 }
 
-/// Why a dotted name is or is not cleared, in words: `bartizan scan --explain-name`.
-pub fn explain(allow: &Allow, module: &str, name: &str) -> String {
-    let path = escape::text(&format!("{module}.{name}"));
-    match standing(allow, module, name) {
-        Standing::Listed(role) => {
-            let library = allow.find(module, name).map_or("policy", |entry| entry.library);
-            format!("{path}: listed as {} ({library})", role.as_str())
-        }
-        Standing::Judged(_) => format!("{path}: listed, each call is judged by its arguments"),
+/// Why a name is or is not cleared, in words of several lines: what the list says, how the name
+/// may be used and why, which library it is from, since which version of the list it is there and
+/// how it came there. `path` is `module.name`, or `module:name` where the name itself has dots.
+///
+/// `None` where `path` is no such path.
+pub fn explain(allow: &Allow, path: &str) -> Option<String> {
+    let (module, name) = split(allow, path)?;
+    let shown = escape::text(&format!("{module}.{name}"));
+    let standing = standing(allow, module, name);
+    let text = match standing {
+        Standing::Listed(_) | Standing::Judged(_) => match allow.find(module, name) {
+            Some(entry) => format!("{shown}: allowed, as {}", listed(&entry)),
+            None => format!("{shown}: allowed"),
+        },
         Standing::Dangerous(danger) => {
             let known = danger.advisories.join(", ");
-            format!("{path}: hostile: it is or lies in `{}` {known}", danger.path).trim().to_owned()
+            let lies = format!("{shown}: hostile\nwhy: it is or lies in `{}`", danger.path);
+            let lies = format!("{lies}, which runs code or reaches outside the model");
+            if known.is_empty() { lies } else { format!("{lies}\nadvisories: {known}") }
         }
         Standing::Unlisted { walks: true } => {
-            format!("{path}: hostile: the name reaches through a module or function")
+            format!("{shown}: hostile\nwhy: the name reaches through a module or function")
         }
-        Standing::Unlisted { walks: false } => format!("{path}: on no list: not cleared"),
+        Standing::Unlisted { walks: false } => format!(
+            "{shown}: not cleared\nwhy: it is on no list; whoever knows it can add it for one \
+             digest or one publisher (docs/scan-allow.md)"
+        ),
+    };
+    Some(text)
+}
+
+/// The lines about a listed name.
+fn listed(entry: &Entry<'_>) -> String {
+    let Entry { role, library, since, origin, .. } = entry;
+    let head = format!("{}\nhow: {}\nwhy: {}", role.as_str(), role.use_in_words(), role.why());
+    if *origin == Origin::Added {
+        return format!("{head}\nsource: {}, {library}", origin.as_str());
     }
+    let read = match allow::versions_read(library) {
+        Some(versions) if *origin != Origin::Reviewed => format!(", read of {versions}"),
+        Some(_) | None => String::new(),
+    };
+    let source = origin.as_str();
+    format!(
+        "{head}\nlibrary: {library}{read}\nsince: version {since} of the list\nsource: {source}"
+    )
+}
+
+/// Module and name of a path: where its parts can be told apart in several ways, the way that the
+/// list knows, else at the last dot.
+fn split<'a>(allow: &Allow, path: &'a str) -> Option<(&'a str, &'a str)> {
+    if let Some(told) = path.split_once(':') {
+        return Some(told);
+    }
+    let dots = path.rmatch_indices('.').map(|(at, _)| path.split_at(at));
+    let mut ways = dots.map(|(module, rest)| (module, rest.get(1..).unwrap_or("")));
+    let listed = ways.clone().find(|(module, name)| allow.find(module, name).is_some());
+    listed.or_else(|| ways.next())
 }
 
 #[cfg(test)]
@@ -144,5 +184,39 @@ mod tests {
         assert_eq!(of("scipy", "special.x"), Standing::Unlisted { walks: true });
         assert_eq!(of("mine", "Outer.Inner"), Standing::Unlisted { walks: false });
         assert_eq!(of("mine", "Outer.__init__"), Standing::Unlisted { walks: true });
+    }
+
+    /// Each decision is explained: how, why, from where, since when; also what is not on the list.
+    #[test]
+    fn each_decision_is_explained() {
+        let mut allow = Allow::new();
+        allow.add("mine", "Model", Role::State, "by ed25519:ab until 2027-01-31: MODEL-42");
+        for (path, parts) in [
+            (
+                "sklearn.tree._classes.DecisionTreeClassifier",
+                &[
+                    "allowed, as state",
+                    "how: a bare",
+                    "why: no code",
+                    "library: scikit-learn",
+                    "1.9.1",
+                    "since: version 1 of the list",
+                    "source: a class",
+                ][..],
+            ),
+            ("zoneinfo.ZoneInfo._unpickle", &["allowed, as function", "chosen by a person"]),
+            ("builtins.getattr", &["as judged", "each call is judged"]),
+            ("mine:Model", &["as state", "added by whoever scans, by ed25519:ab until 2027-01-31"]),
+            ("mine.Other", &["not cleared", "on no list"]),
+            ("os.system", &["hostile", "runs code"]),
+            ("pip.main", &["hostile", "CVE-2025-1716"]),
+            ("torch:serialization.load.x", &["hostile"]),
+        ] {
+            let text = explain(&allow, path).unwrap();
+            for part in parts {
+                assert!(text.contains(part), "{part:?} is not in {text:?}");
+            }
+        }
+        assert_eq!(explain(&allow, "word"), None);
     }
 }

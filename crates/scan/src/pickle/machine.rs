@@ -2,8 +2,8 @@
 
 use super::event::How;
 use super::judge;
-use super::names::{Names, WORD_BYTES_MAX};
-use super::text::{self, Read};
+use super::memo::{Memo, Put};
+use super::names::Names;
 use super::value::{Heap, Value};
 use crate::escape;
 use crate::rules;
@@ -13,10 +13,6 @@ use crate::source::Stream;
 
 /// Most values on the stack.
 const STACK_MAX: usize = 2_000_000;
-/// Most entries of the memo.
-const MEMO_MAX: usize = 3_000_000;
-/// How far beyond the entries made so far a memo index may lie.
-const MEMO_GAP_MAX: usize = 65_536;
 /// Opcodes between two charges to the meter.
 const CHARGE_EVERY: u32 = 16_384;
 /// No frame is open.
@@ -27,8 +23,7 @@ const NO_FRAME: u64 = u64::MAX;
 pub(crate) struct Machine {
     pub(super) stack: Vec<Value>,
     marks: Vec<usize>,
-    memo: Vec<Value>,
-    n_memo: usize,
+    memo: Memo,
     pub(super) heap: Heap,
     pub(super) names: Names,
     pub(super) proto: u8,
@@ -60,7 +55,6 @@ impl Machine {
             stack: self.stack.clone(),
             marks: self.marks.clone(),
             memo: self.memo.clone(),
-            n_memo: self.n_memo,
             heap: self.heap.clone(),
             proto: self.proto,
             frame_end: NO_FRAME,
@@ -79,7 +73,6 @@ impl Machine {
         self.stack.clear();
         self.marks.clear();
         self.memo.clear();
-        self.n_memo = 0;
         self.heap.clear();
         self.proto = 0;
         self.frame_end = NO_FRAME;
@@ -310,7 +303,7 @@ impl Machine {
                 let at = u32::from_le_bytes(stream.array()?);
                 self.put(usize::try_from(at).unwrap_or(usize::MAX), scope)
             }
-            0x94 => self.put(self.n_memo, scope),
+            0x94 => self.put(self.memo.n_filled(), scope),
             b'g' | b'p' => {
                 let at = self.index_operand(scope, stream)?;
                 if op == b'g' { self.fetch(at) } else { self.put(at, scope) }
@@ -381,7 +374,7 @@ impl Machine {
     }
 
     #[inline]
-    fn push(&mut self, value: Value) -> Result<(), Stop> {
+    pub(super) fn push(&mut self, value: Value) -> Result<(), Stop> {
         if STACK_MAX <= self.stack.len() {
             return Err(Stop::Budget("stack"));
         }
@@ -415,38 +408,27 @@ impl Machine {
         self.marks.pop().ok_or(Stop::broken(self.at, "there is no mark"))
     }
 
-    fn cut_off(&self) -> Stop {
-        Stop::broken(self.at, "a line is cut off")
-    }
-
     fn fetch(&mut self, at: usize) -> Result<(), Stop> {
         match self.memo.get(at) {
-            Some(Value::Absent) | None => Err(Stop::broken(self.at, "the memo has no such entry")),
-            Some(&value) => self.push(value),
+            None => Err(Stop::broken(self.at, "the memo has no such entry")),
+            Some(value) => self.push(value),
         }
     }
 
     fn put(&mut self, at: usize, scope: &mut Scope<'_>) -> Result<(), Stop> {
         let value = self.top()?;
-        if self.memo.len() <= at {
-            if self.n_memo.saturating_mul(2).saturating_add(MEMO_GAP_MAX) < at {
-                let what = format!("memo index {at} with {} entries", self.n_memo);
+        match self.memo.put(at, value)? {
+            Put::Done => {}
+            Put::Replaced => {
+                let what = format!("memo entry {at} is written twice");
+                scope.report(&rules::PICKLE_DIFFERS, self.at, what);
+            }
+            // What follows is still looked at; a fetch of it breaks.
+            Put::Far => {
+                let what = format!("memo index {at} with {} entries", self.memo.n_filled());
                 scope.report(&rules::PICKLE_MEMO, self.at, what);
-                return Ok(()); // what follows is still looked at; a fetch of it breaks
             }
-            if MEMO_MAX <= at {
-                return Err(Stop::Budget("memo"));
-            }
-            self.memo.resize(at.saturating_add(1), Value::Absent);
         }
-        let Some(slot) = self.memo.get_mut(at) else { return Ok(()) };
-        if *slot == Value::Absent {
-            self.n_memo = self.n_memo.saturating_add(1);
-        } else if *slot != value {
-            let what = format!("memo entry {at} is written twice");
-            scope.report(&rules::PICKLE_DIFFERS, self.at, what);
-        }
-        *slot = value;
         Ok(())
     }
 
@@ -478,122 +460,6 @@ impl Machine {
         self.stack.truncate(from);
         let result = self.call(How::Call, callee, args, scope, stream);
         self.push(result)
-    }
-
-    fn length32(&self, stream: &mut Stream<'_>) -> Result<u64, Stop> {
-        let len = i32::from_le_bytes(stream.array()?);
-        u64::try_from(len).map_err(|_| Stop::broken(self.at, "a negative length"))
-    }
-
-    fn long_bytes(&mut self, len: u64, stream: &mut Stream<'_>) -> Result<(), Stop> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let value = if len <= 8 {
-            let bytes = stream.take(len)?;
-            // Two's complement, little endian: the sign is the last byte's.
-            let fill = if bytes.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 };
-            let mut wide = [fill; 8];
-            for (to, from) in wide.iter_mut().zip(bytes) {
-                *to = *from;
-            }
-            self.heap.int(i64::from_le_bytes(wide))
-        } else {
-            stream.skip(len as u64)?;
-            Value::Number
-        };
-        self.push(value)
-    }
-
-    fn text(&mut self, len: u64, is_utf8: bool, stream: &mut Stream<'_>) -> Result<(), Stop> {
-        let value = match usize::try_from(len) {
-            Ok(short) if short <= WORD_BYTES_MAX => self.word(stream.take(short)?, is_utf8),
-            _ => {
-                let head = stream.peek(WORD_BYTES_MAX)?;
-                let head = String::from_utf8_lossy(head).into_owned();
-                stream.skip(len)?;
-                self.heap.excerpt(&head)
-            }
-        };
-        self.push(value)
-    }
-
-    /// A short text as a word; those of Python 2 are bytes to some loaders.
-    fn word(&mut self, bytes: &[u8], is_utf8: bool) -> Value {
-        let good = if is_utf8 || bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None };
-        match good.and_then(|text| self.names.word(text)) {
-            Some(word) => Value::Word(word),
-            None => match good {
-                Some(text) if WORD_BYTES_MAX < text.len() => self.heap.excerpt(text),
-                Some(_) => Value::Text,
-                None => Value::Blob,
-            },
-        }
-    }
-
-    fn blob(&mut self, len: u64, stream: &mut Stream<'_>) -> Result<(), Stop> {
-        let offset = stream.offset();
-        stream.skip(len)?;
-        let value = self.heap.bytes(offset, len);
-        self.push(value)
-    }
-
-    fn text_operand(
-        &mut self,
-        op: u8,
-        scope: &mut Scope<'_>,
-        stream: &mut Stream<'_>,
-    ) -> Result<(), Stop> {
-        let Some(line) = stream.line()? else { return Err(self.cut_off()) };
-        let (value, differs) = match op {
-            b'I' | b'L' => match if op == b'I' { text::int(line) } else { text::long(line) } {
-                Read::Same(Some(value))
-                    if op == b'I' && line.len() == 2 && line.first() == Some(&b'0') =>
-                {
-                    (Value::Bool(value == 1), false)
-                }
-                Read::Same(Some(value)) => (self.heap.int(value), false),
-                Read::Same(None) => (Value::Number, false),
-                Read::Differs => (Value::Number, true),
-            },
-            b'F' => (Value::Number, text::float(line) == Read::Differs),
-            b'S' => match text::string(line) {
-                Some(Read::Same(bytes)) => (self.word(&bytes, false), false),
-                Some(Read::Differs) => (Value::Blob, true),
-                None => return Err(Stop::broken(self.at, "a text without its quotes")),
-            },
-            _ => match text::unicode(line) {
-                Some(text) => (self.word(text.as_bytes(), true), false),
-                None => return Err(Stop::broken(self.at, "a damaged escape")),
-            },
-        };
-        if differs {
-            let what = "a number or text in a form that readers take differently";
-            scope.report(&rules::PICKLE_DIFFERS, self.at, what);
-        }
-        self.push(value)
-    }
-
-    fn index_operand(&self, scope: &mut Scope<'_>, stream: &mut Stream<'_>) -> Result<usize, Stop> {
-        let Some(line) = stream.line()? else { return Err(self.cut_off()) };
-        match text::index(line) {
-            Read::Same(at) => Ok(at.and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX)),
-            Read::Differs => {
-                let what = "a memo index in a form that readers take differently";
-                scope.report(&rules::PICKLE_DIFFERS, self.at, what);
-                Err(Stop::broken(self.at, "a memo index is no number"))
-            }
-        }
-    }
-
-    fn import_lines(
-        &mut self,
-        scope: &mut Scope<'_>,
-        stream: &mut Stream<'_>,
-    ) -> Result<Value, Stop> {
-        let line =
-            |line: Option<&[u8]>| line.map(|line| String::from_utf8_lossy(line).into_owned());
-        let module = line(stream.line()?).ok_or(self.cut_off())?;
-        let name = line(stream.line()?).ok_or(self.cut_off())?;
-        Ok(self.import(&module, &name, scope))
     }
 
     fn stack_global(&mut self, scope: &mut Scope<'_>) -> Result<(), Stop> {

@@ -27,7 +27,7 @@ pub(super) fn run(paths: &[PathBuf], out: &Path, policy: &Policy) -> Result<(), 
     let clock = OsClock::new();
     let today = bartizan_core::clock::Rfc3339(clock.now().wall_ns).to_string();
     let today = today.get(..10).unwrap_or("9999-12-31");
-    let added = policy.allow_for(Digest::of(&bytes), today);
+    let added = policy.allow_for(Digest::of(&bytes), super::published(path).as_deref(), today);
     let plain = Allow::new();
     let options = Options {
         allow: added.as_ref().unwrap_or(&plain),

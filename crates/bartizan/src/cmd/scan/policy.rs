@@ -1,12 +1,15 @@
 //! `scan.toml`: names a user vouches for, and findings a user accepts, each for one file's digest,
-//! with a reason, until a day.
+//! with a reason, until a day; and signed extensions of the allow-list, with the keys that count.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bartizan_core::Digest;
-use bartizan_scan::{Allow, Budget, Report, Role};
+use bartizan_scan::{Allow, Budget, Report};
 
 use crate::cmd::Failure;
+use crate::files;
+use crate::gate::exception::{is_day, public_key};
+use crate::gate::extension::{AddedRole, Counted, EXTENSION_BYTES_MAX};
 
 /// Longest policy, in bytes.
 const POLICY_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -21,6 +24,21 @@ pub(crate) struct Policy {
     suppress: Vec<Suppress>,
     #[serde(default)]
     budget: Limits,
+    #[serde(default)]
+    extensions: Extensions,
+    /// The extensions, read and checked.
+    #[serde(skip)]
+    counted: Vec<Counted>,
+}
+
+/// Signed extensions, and who may extend.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Extensions {
+    /// Files, from the policy's folder.
+    files: Vec<PathBuf>,
+    /// Public keys.
+    keys: Vec<String>,
 }
 
 /// A name that pickles of one file may import.
@@ -29,7 +47,7 @@ pub(crate) struct Policy {
 struct AllowName {
     module: String,
     name: String,
-    role: RoleName,
+    role: AddedRole,
     digest: Digest,
     reason: String,
     expires: Day,
@@ -43,15 +61,6 @@ struct Suppress {
     digest: Digest,
     reason: String,
     expires: Day,
-}
-
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RoleName {
-    State,
-    Class,
-    Function,
-    Reference,
 }
 
 /// Budgets that differ from the built-in ones.
@@ -75,12 +84,7 @@ impl TryFrom<String> for Day {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let shape = text.len() == 10
-            && text.bytes().enumerate().all(|(at, byte)| match at {
-                4 | 7 => byte == b'-',
-                _ => byte.is_ascii_digit(),
-            });
-        if shape { Ok(Self(text)) } else { Err("a day is written like 2027-01-31") }
+        if is_day(&text) { Ok(Self(text)) } else { Err("a day is written like 2027-01-31") }
     }
 }
 
@@ -95,7 +99,16 @@ impl Policy {
             let what = format!("the policy has {size} bytes, limit is {POLICY_BYTES_MAX}");
             return Err(Failure::usage(what));
         }
-        Self::parse(&std::fs::read_to_string(path)?)
+        let mut policy = Self::parse(&std::fs::read_to_string(path)?)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for file in &policy.extensions.files {
+            let file = folder.join(file);
+            let bytes =
+                files::read_bounded(&file, EXTENSION_BYTES_MAX).map_err(Failure::unknown)?;
+            let counted = Counted::open(&bytes, &policy.extensions.keys);
+            policy.counted.push(counted.map_err(Failure::unknown)?);
+        }
+        Ok(policy)
     }
 
     fn parse(text: &str) -> Result<Self, Failure> {
@@ -109,6 +122,9 @@ impl Policy {
         let mut reasons = reasons.chain(policy.suppress.iter().map(|entry| &entry.reason));
         if reasons.any(|reason| reason.trim().is_empty()) {
             return Err(Failure::usage("each entry of the policy needs a `reason`"));
+        }
+        for key in &policy.extensions.keys {
+            public_key(key).map_err(Failure::usage)?;
         }
         Ok(policy)
     }
@@ -127,23 +143,38 @@ impl Policy {
         }
     }
 
-    /// Names that the file with `digest` may import on `today`, if there are any.
-    pub(crate) fn allow_for(&self, digest: Digest, today: &str) -> Option<Allow> {
+    /// Names that the file with `digest`, which came with the publisher's statement `published`,
+    /// may import on `today`, if there are any.
+    pub(crate) fn allow_for(
+        &self,
+        digest: Digest,
+        published: Option<&[u8]>,
+        today: &str,
+    ) -> Option<Allow> {
         let mut allow = Allow::new();
         let mut any = false;
         for entry in &self.allow {
             if entry.digest == digest && today <= entry.expires.0.as_str() {
-                let role = match entry.role {
-                    RoleName::State => Role::State,
-                    RoleName::Class => Role::Class,
-                    RoleName::Function => Role::Function,
-                    RoleName::Reference => Role::Reference,
-                };
-                allow.add(&entry.module, &entry.name, role);
+                add(&mut allow, entry);
                 any = true;
             }
         }
+        for counted in &self.counted {
+            any |= counted.add_to(&mut allow, digest, published, today);
+        }
         any.then_some(allow)
+    }
+
+    /// All names that it adds on `today` for any file: to explain what is thought of one.
+    pub(crate) fn allow_for_explanation(&self, today: &str) -> Allow {
+        let mut allow = Allow::new();
+        for entry in self.allow.iter().filter(|entry| today <= entry.expires.0.as_str()) {
+            add(&mut allow, entry);
+        }
+        for counted in &self.counted {
+            counted.add_for_explanation(&mut allow, today);
+        }
+        allow
     }
 
     /// Marks what is accepted for the file of this report.
@@ -157,8 +188,14 @@ impl Policy {
 
     /// Whether it has names to add, for which the digest must be known before the scan.
     pub(crate) fn has_names(&self) -> bool {
-        !self.allow.is_empty()
+        !self.allow.is_empty() || !self.counted.is_empty()
     }
+}
+
+fn add(allow: &mut Allow, entry: &AllowName) {
+    let AllowName { module, name, role, digest, reason, expires } = entry;
+    let by = format!("by the policy for {digest} until {}: {reason}", expires.0);
+    allow.add(module, name, role.role(), &by);
 }
 
 #[cfg(test)]
@@ -174,9 +211,9 @@ mod tests {
         );
         let policy = Policy::parse(&text).unwrap();
         assert!(policy.has_names());
-        assert!(policy.allow_for(digest, "2027-01-31").is_some());
-        assert!(policy.allow_for(digest, "2027-02-01").is_none());
-        assert!(policy.allow_for(Digest::of(b"y"), "2027-01-31").is_none());
+        assert!(policy.allow_for(digest, None, "2027-01-31").is_some());
+        assert!(policy.allow_for(digest, None, "2027-02-01").is_none());
+        assert!(policy.allow_for(Digest::of(b"y"), None, "2027-01-31").is_none());
         assert!(Policy::parse(&text.replace("reviewed", " ")).is_err());
         assert!(Policy::parse(&text.replace("2027-01-31", "soon")).is_err());
         assert!(Policy::parse(&text.replace("reason", "raison")).is_err());
