@@ -203,7 +203,7 @@ fn is_listed(bytes: &[u8], import: &Import) -> bool {
 fn the_reader_of_opcodes_finds_what_genuine_files_import() {
     let files = genuine();
     let n: usize = files.iter().map(|file| file.imports.len()).sum();
-    assert!(files.len() > 40 && n > 300, "{n} imports in {} files", files.len());
+    assert!(files.len() > 40 && n > 200, "{n} imports in {} files", files.len());
     for file in files {
         assert_eq!(verdict(&file.bytes), Verdict::Cleared, "{}", file.name);
         // A change of nothing changes nothing: the splices below are whole.
