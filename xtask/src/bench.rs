@@ -7,6 +7,7 @@
 pub mod access;
 pub mod deploy;
 pub mod engine;
+pub mod guard;
 pub mod http;
 pub mod ledger;
 pub mod load;

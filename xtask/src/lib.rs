@@ -2,6 +2,7 @@
 //!
 //! The binary is the commands; the library is what our own tests call.
 
+pub mod attack;
 pub mod bench;
 pub mod budget;
 pub mod command;

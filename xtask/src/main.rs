@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, budget, docs, e2e,
+    attack, bench, budget, docs, e2e,
     report::{Report, say},
     suite, tidy, tree,
 };
@@ -36,6 +36,8 @@ enum Command {
     },
     /// Hold the log and its witnesses against other people's tools; needs Go.
     E2e,
+    /// Attack the request gate with other people's tools, undefended beside defended.
+    Attack,
     /// Write the generated pages of `docs/` anew and check them.
     Docs,
 }
@@ -46,6 +48,8 @@ enum Bench {
     Serve(bench::Options),
     /// What a row costs in `native`, beside onnxruntime.
     Engine,
+    /// What the request gate costs a row, and how much it remembers it by.
+    Guard,
     /// The ledger beside bare writes, syncs and SHA-256.
     Ledger,
     /// The data gate beside cleanlab, PyOD and Datalab.
@@ -72,10 +76,12 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Access } => bench::access::run(),
         Command::Bench { what: Bench::Deploy } => bench::deploy::run(),
         Command::Bench { what: Bench::Engine } => bench::engine::run(),
+        Command::Bench { what: Bench::Guard } => bench::guard::run(),
         Command::Bench { what: Bench::Ledger } => bench::ledger::run(),
         Command::Bench { what: Bench::Scan } => bench::scan::run(),
         Command::Bench { what: Bench::Vet } => bench::vet::run(),
         Command::E2e => e2e::run(&mut report),
+        Command::Attack => attack::run(),
         Command::Docs => docs::run(),
     };
     match result {

@@ -42,6 +42,7 @@ const AREAS: &[Area] = &[
     Area { step: "vet on its cases", folder: "vet", deep: false },
     Area { step: "the model gate from outside", folder: "scan", deep: false },
     Area { step: "model files made anew", folder: "scan_anew", deep: true },
+    Area { step: "attacks on the request gate", folder: "guard", deep: false },
 ];
 
 /// Runs all tests; with `deep` also those that take long. Returns whether all is well.

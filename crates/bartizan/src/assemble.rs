@@ -35,6 +35,8 @@ use shared::Looking;
 /// How often the sealing keys of the next day are looked after.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Seconds between two times that what the guards know is kept.
+const KEEP_GUARDS_S: u32 = 60;
 /// How often the clock is looked at.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an orderly stop waits for the checkpoint that covers its own record.
@@ -201,6 +203,7 @@ impl Running {
             asking.stop();
         }
         upkeep.stop();
+        owner.keep_guards();
         let recorded = owner.local_principal().map(|caller| owner.record(&caller, &Act::Stopped));
         match recorded {
             // Whoever rolls the store back now is behind what the anchor knows.
@@ -346,6 +349,9 @@ impl Upkeep {
                     break;
                 }
                 watch.look(&owner);
+                if tick % KEEP_GUARDS_S == 0 {
+                    owner.keep_guards();
+                }
                 if tick != ticks {
                     continue;
                 }

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod erase;
+pub(crate) mod guard;
 pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;

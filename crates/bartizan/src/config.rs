@@ -11,6 +11,7 @@
 //! - K3: a temporary environment never listens beyond loopback.
 
 pub(crate) mod check;
+pub(crate) mod guard;
 pub(crate) mod identity;
 pub(crate) mod keys;
 pub(crate) mod read;
@@ -67,6 +68,9 @@ pub(crate) struct Config {
     pub(crate) retention: keys::Retention,
     /// Bounds on models.
     pub(crate) models: Models,
+    /// The request gate: what is done about callers that probe a model. It works for models that
+    /// were added with a profile (`bartizan guard fit`, `bartizan model add --profile`).
+    pub(crate) guard: guard::Guard,
     /// Protocols whose paths name no model: Azure ML's `/score`, MLflow's `/invocations`.
     pub(crate) score: Score,
     /// What is logged to standard error.

@@ -71,6 +71,9 @@ enum Command {
     /// Add, inspect, list, load, unload and remove models
     #[command(subcommand)]
     Model(cmd::model::Args),
+    /// Profile a model's honest rows, let a caller in again
+    #[command(subcommand)]
+    Guard(cmd::guard::Args),
     /// Say what model files would do if they were loaded, without loading them
     Scan(cmd::scan::Args),
     /// Show one decision: who asked, what was decided, why, and where that is recorded
@@ -174,6 +177,7 @@ fn run(cli: &Cli, out: &mut dyn io::Write) -> cmd::Outcome {
         Command::Scan(args) => cmd::scan::run(args, &cli.place, out),
         Command::Trace(args) => cmd::trace::run(args, &cli.place, out),
         Command::Witness(args) => cmd::witness::run(args, out),
+        Command::Guard(args) => cmd::guard::run(args, &cli.place, out),
         Command::Vet(args) => cmd::vet::run(args, &cli.place, out),
         Command::Ledger(args) => cmd::ledger::run(args, &cli.place, out),
         Command::Erase(args) => cmd::erase::run(args, &cli.place, out),

@@ -18,6 +18,7 @@ use bartizan_core::clock::NS_PER_S;
 use bartizan_core::digest::hex;
 use bartizan_core::entropy::random;
 use bartizan_core::{Digest, Entropy, ModelName, ModelVersion};
+use bartizan_guard::PROFILE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError, failed};
@@ -30,6 +31,8 @@ pub(crate) const MODEL_FILE: &str = "model.onnx";
 pub(crate) const CONTRACT_FILE: &str = "contract.toml";
 /// Name of the file of a signed exception from the model gate.
 pub(crate) const EXCEPTION_FILE: &str = "exception.json";
+/// Name of the file of a profile of honest rows.
+pub(crate) const PROFILE_FILE: &str = "profile.json";
 /// Name of the entry's file.
 const ENTRY_FILE: &str = "entry.json";
 /// Folder, among the models' own, where new ones are staged; no model's name begins like this.
@@ -74,6 +77,9 @@ pub(crate) struct Entry {
     pub(crate) model_bytes: u64,
     /// Digest of the contract's file.
     pub(crate) contract: Digest,
+    /// Digest of the profile's file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<Digest>,
     /// When it was added, in seconds since the Unix epoch.
     pub(crate) added_s: u64,
     /// What the server is to do with it.
@@ -118,6 +124,8 @@ pub(crate) struct Files {
     pub(crate) contract: Vec<u8>,
     /// A signed exception from the model gate, where there is one.
     pub(crate) exception: Option<Vec<u8>>,
+    /// A profile of honest rows, where there is one.
+    pub(crate) profile: Option<Vec<u8>>,
 }
 
 /// Why the repository cannot do something.
@@ -228,7 +236,16 @@ impl Repository {
     /// [`RepositoryError`].
     pub(crate) fn read(&self, shelved: &Shelved) -> Result<Files, RepositoryError> {
         let folder = self.folder(&shelved.name, shelved.version);
-        self.read_checked(&folder, shelved.entry.model, shelved.entry.contract)
+        let entry = &shelved.entry;
+        let files = self.read_checked(&folder, entry.model, entry.contract)?;
+        let found = files.profile.as_deref().map(Digest::of);
+        if found == entry.profile {
+            return Ok(files);
+        }
+        let path = folder.join(PROFILE_FILE);
+        let none = || Digest::of(b"");
+        let (found, expected) = (found.unwrap_or_else(none), entry.profile.unwrap_or_else(none));
+        Err(RepositoryError::Changed { path, found, expected })
     }
 
     /// The staged files, if they are those of the digests.
@@ -261,6 +278,9 @@ impl Repository {
         files::replace(&folder.join(CONTRACT_FILE), &files.contract)?;
         if let Some(exception) = &files.exception {
             files::replace(&folder.join(EXCEPTION_FILE), exception)?;
+        }
+        if let Some(profile) = &files.profile {
+            files::replace(&folder.join(PROFILE_FILE), profile)?;
         }
         Ok(staged)
     }
@@ -402,14 +422,18 @@ impl Repository {
         };
         let model = read(MODEL_FILE, self.file_bytes_max, model)?;
         let contract = read(CONTRACT_FILE, CONTRACT_BYTES_MAX, contract)?;
-        // It is signed, and so needs no digest of its own.
-        let exception = folder.join(EXCEPTION_FILE);
-        let exception = match files::read_bounded(&exception, EXCEPTION_BYTES_MAX) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.is_absent() => None,
-            Err(error) => return Err(error.into()),
+        let optional = |name: &str, limit_bytes: u64| match files::read_bounded(
+            &folder.join(name),
+            limit_bytes,
+        ) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(RepositoryError::from(error)),
         };
-        Ok(Files { model, contract, exception })
+        // It is signed, and so needs no digest of its own.
+        let exception = optional(EXCEPTION_FILE, EXCEPTION_BYTES_MAX)?;
+        let profile = optional(PROFILE_FILE, PROFILE_BYTES_MAX)?;
+        Ok(Files { model, contract, exception, profile })
     }
 }
 
@@ -449,6 +473,7 @@ mod tests {
             model: Digest::of(&files.model),
             model_bytes: files.model.len() as u64,
             contract: Digest::of(&files.contract),
+            profile: None,
             added_s: 1,
             state: State::Loaded,
             registered_by: None,
@@ -458,7 +483,12 @@ mod tests {
     }
 
     fn some_files() -> Files {
-        Files { model: b"model".to_vec(), contract: b"contract".to_vec(), exception: None }
+        Files {
+            model: b"model".to_vec(),
+            contract: b"contract".to_vec(),
+            exception: None,
+            profile: None,
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod approvals;
 mod backup;
 mod erasure;
 mod gates;
+mod guards;
 mod identities;
 pub(crate) mod keys;
 pub(crate) mod log_key;
@@ -129,6 +130,14 @@ pub(crate) enum OperationError {
         bytes: u64,
         /// The limit in bytes.
         limit_bytes: u64,
+    },
+    /// There is no profile, and there must be.
+    #[error(
+        "model `{name}` has no profile, which `guard.profile_required` asks for; make one with `bartizan guard fit` and add the model with `--profile`, or name it in `guard.without_profile`"
+    )]
+    Unprofiled {
+        /// Its name.
+        name: ModelName,
     },
     /// A run of a gate is told in a way that is none of ours.
     #[error(
@@ -263,6 +272,7 @@ impl OperationError {
                 | RepositoryError::Changed { .. },
             )
             | Self::PoliciesMoved
+            | Self::Unprofiled { .. }
             | Self::Memory { .. } => Refused::Conflict,
             Self::Sealing(SealingKeysError::NoSuchHold(_)) => Refused::Absent,
             Self::NotEmpty { .. } | Self::TooYoung { .. } => Refused::Conflict,
@@ -300,6 +310,8 @@ struct State {
     policies: Arc<Policies>,
     policy_texts: Texts,
     models: Models,
+    /// Guards of models with a profile; they outlive a model's being unloaded.
+    guards: guards::Guards,
     /// Absent where no server runs in this process: then models are only checked.
     publish: Option<Publish>,
 }
@@ -338,6 +350,7 @@ impl Owner {
             policies,
             policy_texts,
             models: Models::new(),
+            guards: guards::Guards::default(),
             publish: None,
         });
         let approvals = Mutex::default();
@@ -430,6 +443,7 @@ impl Owner {
             Operation::ModelLoad(model) => self.load_model(caller, model),
             Operation::ModelUnload(model) => self.unload_model(caller, model),
             Operation::ModelList => self.list_models(),
+            Operation::GuardRelease(release) => self.release_guarded(caller, release),
             Operation::GateRun(run) => self.record_gate_run(caller, run),
             Operation::Erase(erase) => self.erase(caller, erase),
             Operation::HoldAdd(add) => self.add_hold(caller, add),

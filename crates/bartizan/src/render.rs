@@ -2,6 +2,7 @@
 
 pub(crate) mod address_map;
 pub(crate) mod plan_report;
+pub(crate) mod profile;
 pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod sarif;

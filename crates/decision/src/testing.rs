@@ -127,6 +127,20 @@ impl Rig {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, RigError> {
+        Self::with_model(puppet, scopes, clock, entropy, |model| model)
+    }
+
+    /// The same, with what `finish` makes of the model.
+    ///
+    /// # Errors
+    /// None but by a fault of ours.
+    pub fn with_model(
+        puppet: Arc<Puppet>,
+        scopes: Scopes,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        finish: impl FnOnce(Model) -> Model,
+    ) -> Result<Self, RigError> {
         let now = clock.now();
         let environment: EnvName = "test".parse()?;
         let mut keys = Keys::new(environment.clone(), MacKey::random(&*entropy));
@@ -139,7 +153,7 @@ impl Rig {
         let name: ModelName = "puppet".parse()?;
         let version = ModelVersion::FIRST;
         let terms = ModelTerms { name, version, digest: Digest::of(b"puppet"), in_flight_max: 4 };
-        let model = Arc::new(Model::new(terms, puppet, contract)?);
+        let model = Arc::new(finish(Model::new(terms, puppet, contract)?));
         let site = Site { environment: "test".parse()?, replica: "r1".into(), is_volatile: true };
         let (ring, sealer) = (Arc::new(keys.ring()), sealing.sealer());
         let policies = as_issued(environment).map_err(|errors| joined(&errors))?;

@@ -540,6 +540,15 @@ impl Guard {
         was_held
     }
 
+    /// Forgets all rows that are remembered; evidence, budgets and holds stay.
+    pub fn forget_rows(&self) {
+        let Ok(mut state) = self.state.lock() else { return };
+        let state = &mut *state;
+        for (owner, _) in state.subjects.iter() {
+            state.index.forget_owner(owner);
+        }
+    }
+
     /// Callers that are quarantined.
     pub fn n_quarantined(&self) -> usize {
         let Ok(state) = self.state.lock() else { return 0 };

@@ -85,6 +85,9 @@ pub(crate) struct FileArgs {
     /// A signed exception from the model gate; `bartizan model except` makes one
     #[arg(long, value_name = "FILE")]
     exception: Option<PathBuf>,
+    /// A profile of its honest rows; `bartizan guard fit` makes one
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
 }
 
 /// The same where no file need be given.
@@ -105,7 +108,7 @@ impl OptionalFileArgs {
     pub(crate) fn given(&self) -> Option<FileArgs> {
         let Self { file, contract, reference } = self;
         let (contract, reference) = (contract.clone(), reference.clone());
-        Some(FileArgs { file: file.clone()?, contract, reference, exception: None })
+        Some(FileArgs { file: file.clone()?, contract, reference, exception: None, profile: None })
     }
 }
 
@@ -120,7 +123,7 @@ impl FileArgs {
     /// A model at `file`, with its contract.
     pub(crate) fn of(file: &Path, contract: Option<&Path>) -> Self {
         let contract = contract.map(Path::to_owned);
-        Self { file: file.to_owned(), contract, reference: None, exception: None }
+        Self { file: file.to_owned(), contract, reference: None, exception: None, profile: None }
     }
 }
 
@@ -246,6 +249,7 @@ fn prepared(
         contract: file.contract.as_deref(),
         reference: file.reference.as_deref(),
         exception: file.exception.as_deref(),
+        profile: file.profile.as_deref(),
         exception_keys: &keys,
     };
     let prepared = match prepare::prepare(&brought, bounds, &InProcess) {
@@ -298,6 +302,7 @@ pub(crate) fn add(
         model: Digest::of(&files.model),
         contract: Digest::of(&files.contract),
         unserved: false,
+        profile: files.profile.as_deref().map(Digest::of),
     });
     let performed = Reach::open(root, &world()).and_then(|reach| reach.perform(&operation));
     match performed {

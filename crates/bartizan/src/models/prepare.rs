@@ -9,7 +9,7 @@ use bartizan_core::contract::{ContractError, ContractFile};
 use bartizan_core::{Contract, Digest, Predictor, limits};
 use bartizan_engine::sniff::{self, FileKind};
 use bartizan_engine::{LoadError, LoadLimits, native};
-use bartizan_guard::{ColumnFacts, sharpen};
+use bartizan_guard::{ColumnFacts, PROFILE_BYTES_MAX, Profile, ProfileError, sharpen};
 use bartizan_scan::Verdict;
 use bartizan_vet::read::{self, ReadError, ReadLimits};
 
@@ -57,6 +57,9 @@ pub(crate) enum PrepareError {
     /// The contract breaks a rule, or contradicts the model.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The profile is none, or another model's.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// The reference cannot be read.
     #[error("the reference cannot be read")]
     Reference(#[from] ReadError),
@@ -77,6 +80,7 @@ impl PrepareError {
             | Self::Load(_)
             | Self::Syntax { .. }
             | Self::Contract(_)
+            | Self::Profile(_)
             | Self::Reference(_)
             | Self::Write(_) => None,
         }
@@ -85,9 +89,11 @@ impl PrepareError {
     /// Whether we looked, and it will not do.
     pub(crate) fn is_no(&self) -> bool {
         match self {
-            Self::OtherKind { .. } | Self::Load(_) | Self::Syntax { .. } | Self::Contract(_) => {
-                true
-            }
+            Self::OtherKind { .. }
+            | Self::Load(_)
+            | Self::Syntax { .. }
+            | Self::Contract(_)
+            | Self::Profile(_) => true,
             Self::Gate(error) => error.is_no(),
             Self::File(_) | Self::Reference(_) | Self::Write(_) => false,
         }
@@ -119,6 +125,8 @@ pub(crate) struct Brought<'a> {
     pub(crate) reference: Option<&'a Path>,
     /// A signed exception from the model gate.
     pub(crate) exception: Option<&'a Path>,
+    /// A profile of honest rows.
+    pub(crate) profile: Option<&'a Path>,
     /// Public keys that may except.
     pub(crate) exception_keys: &'a [String],
 }
@@ -174,8 +182,16 @@ pub(crate) fn prepare(
     };
     let contract = read_contract(&text, limits::ROWS_MAX)?;
     contract.check_fits(predictor.signature())?;
+    let profile = match brought.profile {
+        Some(path) => {
+            let profile = files::read_bounded(path, PROFILE_BYTES_MAX)?;
+            read_profile(&profile, Digest::of(&bytes), &contract)?;
+            Some(profile)
+        }
+        None => None,
+    };
     Ok(Prepared {
-        files: Files { model: bytes, contract: text, exception },
+        files: Files { model: bytes, contract: text, exception, profile },
         predictor,
         remarks,
         judged: passed.judged,
@@ -196,6 +212,20 @@ pub(crate) fn load(
     let contract = read_contract(&files.contract, rows_max)?;
     contract.check_fits(predictor.signature())?;
     Ok((predictor, contract))
+}
+
+/// The profile in `bytes`, if it is of this model under this contract.
+///
+/// # Errors
+/// [`ProfileError`].
+pub(crate) fn read_profile(
+    bytes: &[u8],
+    model: Digest,
+    contract: &Contract,
+) -> Result<Profile, ProfileError> {
+    let profile = Profile::read(bytes)?;
+    profile.check_binds(model, contract)?;
+    Ok(profile)
 }
 
 fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {

@@ -62,6 +62,7 @@ impl Owner {
             let n_things = gate.erase(&erase.subject)?;
             info!(gate = gate.gate(), n_things, "access.subject.erased");
         }
+        self.forget_remembered_rows(&state);
         let (keys, receipt) = self.carry_out(Some(caller), id, &plan.keys)?;
         Ok(Outcome::Kept(Kept::Erasure(self.row(id, &keys, &[], &receipt))))
     }

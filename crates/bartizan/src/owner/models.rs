@@ -26,12 +26,16 @@ impl Owner {
             model: add.model,
             model_bytes: files.model.len() as u64,
             contract: add.contract,
+            profile: add.profile,
             added_s: self.now_s(),
             state: if add.unserved { ModelState::Unloaded } else { ModelState::Loaded },
             registered_by: Some(caller.name.to_string()),
         };
         let shelved = Shelved { name: add.name.clone(), version, entry };
-        let model = self.prepare(caller, &shelved, &files)?;
+        if files.profile.as_deref().map(bartizan_core::Digest::of) != add.profile {
+            return Err(RepositoryError::NotStaged { staged: add.staged.clone() }.into());
+        }
+        let model = self.prepare(&mut state, caller, &shelved, &files)?;
         if !add.unserved {
             self.check_memory(&state, &model)?;
         }
@@ -53,6 +57,7 @@ impl Owner {
         let receipt = self.record(caller, &Act::ModelRemoved(shelved.clone()))?;
         self.repository.remove(&shelved)?;
         self.leave(&mut state, &shelved);
+        self.forget_guard(&mut state, &shelved);
         Ok(Outcome::Model(shelved.row(Some(receipt.to_string()))))
     }
 
@@ -64,7 +69,7 @@ impl Owner {
         let mut state = self.state();
         let mut shelved = self.repository.get(&model.name, model.version)?;
         let files = self.repository.read(&shelved)?;
-        let loaded = self.prepare(caller, &shelved, &files)?;
+        let loaded = self.prepare(&mut state, caller, &shelved, &files)?;
         self.check_memory(&state, &loaded)?;
         let receipt = self.record(caller, &Act::ModelLoaded(shelved.clone()))?;
         self.repository.set_state(&shelved, ModelState::Loaded)?;
@@ -116,7 +121,7 @@ impl Owner {
         for shelved in all.iter().filter(|one| one.entry.state == ModelState::Loaded) {
             let loaded =
                 self.repository.read(shelved).map_err(OperationError::from).and_then(|files| {
-                    let model = self.prepare(&caller, shelved, &files)?;
+                    let model = self.prepare(state, &caller, shelved, &files)?;
                     self.check_memory(state, &model)?;
                     Ok(model)
                 });
@@ -170,6 +175,7 @@ impl Owner {
     /// Scans and loads the very bytes of `files`; see the gate's G1 and G2.
     fn prepare(
         &self,
+        state: &mut State,
         caller: &Principal,
         shelved: &Shelved,
         files: &Files,
@@ -186,7 +192,7 @@ impl Owner {
             in_flight_max: bounds.concurrency_max as usize,
         };
         let model = Model::new(terms, predictor, contract).map_err(PrepareError::Contract)?;
-        Ok(Arc::new(model))
+        Ok(Arc::new(self.watched(state, shelved, files, model)?))
     }
 
     /// Whether `model` fits beside those that are loaded; of its own version only one counts.

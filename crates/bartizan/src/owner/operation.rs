@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod kept;
+mod models;
 mod people;
 
 use bartizan_access::{KeyId, Scopes, Sensitive};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use kept::{
     Erase, HoldAdd, HoldRelease, KeysRotate, KeysRotation, Prune, RetentionClass,
 };
+pub(crate) use models::{GuardRelease, ModelAdd, ModelRef};
 pub(crate) use people::{ApprovalRow, Approve, BreakGlass, GlassRow, Revoke, Verdict};
 
 /// Longest JSON of an operation, in bytes.
@@ -51,6 +53,8 @@ pub(crate) enum Operation {
     ModelUnload(ModelRef),
     /// Say what models there are.
     ModelList,
+    /// Lift what the request gate holds a caller by.
+    GuardRelease(GuardRelease),
     /// Read the policies again and put them in force.
     AccessReload(AccessReload),
     /// Note that somebody opens the sealed part of a record.
@@ -101,36 +105,6 @@ pub(crate) struct KeyRotate {
 pub(crate) struct KeyRevoke {
     /// The key to end.
     pub(crate) id: KeyId,
-}
-
-/// See [`Operation::ModelAdd`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ModelAdd {
-    /// Its name.
-    pub(crate) name: ModelName,
-    /// Its version; the next free one where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) version: Option<ModelVersion>,
-    /// Name of the folder among the staged ones, 32 hexadecimal digits.
-    pub(crate) staged: String,
-    /// Digest of the model's file.
-    pub(crate) model: Digest,
-    /// Digest of the contract's file.
-    pub(crate) contract: Digest,
-    /// Whether it is to be registered only, for somebody to load later.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) unserved: bool,
-}
-
-/// A version of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ModelRef {
-    /// Its name.
-    pub(crate) name: ModelName,
-    /// Its version.
-    pub(crate) version: ModelVersion,
 }
 
 /// See [`Operation::AccessReload`].
@@ -391,6 +365,7 @@ impl Operation {
         "model-load",
         "model-unload",
         "model-list",
+        "guard-release",
         "evidence-open",
         "erase",
         "hold-add",
@@ -419,6 +394,7 @@ impl Operation {
             Self::ModelLoad(_) => "model-load",
             Self::ModelUnload(_) => "model-unload",
             Self::ModelList => "model-list",
+            Self::GuardRelease(_) => "guard-release",
             Self::EvidenceOpen(_) => "evidence-open",
             Self::Erase(_) => "erase",
             Self::HoldAdd(_) => "hold-add",
@@ -453,6 +429,7 @@ impl Operation {
             | Self::ModelLoad(_)
             | Self::ModelUnload(_)
             | Self::ModelList
+            | Self::GuardRelease(_)
             | Self::EvidenceOpen(_)
             | Self::HoldAdd(_)
             | Self::Backup(_)
@@ -477,6 +454,7 @@ impl Operation {
             Self::ModelRemove(model) | Self::ModelLoad(model) | Self::ModelUnload(model) => {
                 serde_json::to_vec(model)
             }
+            Self::GuardRelease(release) => serde_json::to_vec(release),
             Self::EvidenceOpen(open) => serde_json::to_vec(open),
             Self::GateRun(run) => serde_json::to_vec(run),
             Self::Erase(erase) => serde_json::to_vec(erase),
@@ -514,6 +492,7 @@ impl Operation {
             "model-load" => read(body).map(Self::ModelLoad),
             "model-unload" => read(body).map(Self::ModelUnload),
             "model-list" => read::<Empty>(body).map(|Empty {}| Self::ModelList),
+            "guard-release" => read(body).map(Self::GuardRelease),
             "evidence-open" => read(body).map(Self::EvidenceOpen),
             "erase" => read(body).map(Self::Erase),
             "hold-add" => read(body).map(Self::HoldAdd),
@@ -784,6 +763,7 @@ mod tests {
             Operation::BreakGlass(BreakGlass { reason: "a fire".to_owned(), for_s: 60 }),
             Operation::KeyList,
             Operation::ModelAdd(ModelAdd {
+                profile: None,
                 name,
                 version: None,
                 staged: "0".repeat(32),
@@ -795,6 +775,11 @@ mod tests {
             Operation::ModelLoad(model.clone()),
             Operation::ModelUnload(model),
             Operation::ModelList,
+            Operation::GuardRelease(GuardRelease {
+                principal: "team/a".parse().unwrap(),
+                end_user: None,
+                reason: "it was a test".into(),
+            }),
             Operation::EvidenceOpen(EvidenceOpen { decision: DecisionText(decision) }),
             Operation::Erase(Erase {
                 subject: "patient 17".into(),

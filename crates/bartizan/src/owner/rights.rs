@@ -246,6 +246,7 @@ fn right(operation: &Operation, state: &State) -> (PolicyAction, About) {
         | Operation::ModelUnload(model) => {
             (PolicyAction::Deploy, About::Model(model.name.clone(), Some(model.version)))
         }
+        Operation::GuardRelease(_) => (PolicyAction::Administer, About::Environment),
         Operation::ModelList => (PolicyAction::Describe, About::Environment),
         Operation::GateRun(_) => (PolicyAction::Administer, About::Environment),
         Operation::EvidenceOpen(open) => {

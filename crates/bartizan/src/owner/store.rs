@@ -198,6 +198,13 @@ pub(crate) enum Act {
         /// Digest of the policies.
         policy: Digest,
     },
+    /// What held a caller was lifted.
+    GuardReleased {
+        /// Its pseudonym.
+        principal: String,
+        /// Why.
+        reason: String,
+    },
     /// The sealed part of a record was opened.
     EvidenceOpened {
         /// Whose.
@@ -262,6 +269,12 @@ impl Act {
             Self::WitnessAlarmed { reason } => of_reason(ActKind::WitnessAlarmed, reason),
             Self::StampFailed { reason } => of_reason(ActKind::StampFailed, reason),
             Self::PolicyChanged { .. } | Self::AccessRefused { .. } => self.of_access(),
+            Self::GuardReleased { principal, reason } => {
+                let mut act = RecordedAct::new(ActKind::GuardReleased);
+                act.resource = Some(format!("principal:{principal}").into());
+                act.reason = Some(reason.clone().into());
+                act
+            }
             Self::EvidenceOpened { decision } => {
                 let mut act = RecordedAct::new(ActKind::EvidenceOpened);
                 act.resource = Some(decision.to_string().into());

@@ -130,6 +130,7 @@ impl Setup {
             contract: Some(&folder.join("contract.toml")),
             reference: None,
             exception: None,
+            profile: None,
             exception_keys: &[],
         };
         let files = prepare::prepare(&brought, &bounds, &InProcess).unwrap().files;
@@ -141,6 +142,7 @@ impl Setup {
             model: Digest::of(&files.model),
             contract: Digest::of(&files.contract),
             unserved: false,
+            profile: None,
         }
     }
 
@@ -248,6 +250,7 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             Some(ActKind::ModelUnloaded),
         ),
         ("model-list", |_| Operation::ModelList, None),
+        ("guard-release", |_| guard_release(), Some(ActKind::GuardReleased)),
         ("evidence-open", |_| open_evidence(), Some(ActKind::EvidenceOpened)),
         (
             "hold-add",
@@ -274,6 +277,12 @@ fn table() -> Vec<(&'static str, Prepare, Option<ActKind>)> {
             Some(ActKind::PolicyChanged),
         ),
     ]
+}
+
+fn guard_release() -> Operation {
+    let principal = "team/a".parse().unwrap();
+    let reason = "explained".into();
+    Operation::GuardRelease(operation::GuardRelease { principal, end_user: None, reason })
 }
 
 fn gate_run() -> GateRun {
@@ -483,6 +492,7 @@ fn a_hostile_model_is_refused_by_the_owner_and_the_refusal_is_on_record() {
             model: hostile,
             contract: b"format = 1\n".to_vec(),
             exception: None,
+            profile: None,
         };
         let repository = Repository::new(setup.root().join("models"), 1024);
         add.staged = repository.stage(&files, &*setup.world.entropy).unwrap();

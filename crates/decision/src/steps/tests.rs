@@ -139,6 +139,66 @@ fn a_predictor_sees_only_what_was_cleared_and_every_refusal_is_recorded() {
     assert_eq!(withheld.release(receipt).unwrap().into_body(), b"label,scores");
 }
 
+/// A guard of the puppet that knows 400 rows in the unit square.
+fn watched(model: crate::Model, mode: bartizan_guard::Mode) -> crate::Model {
+    let mut values = Vec::new();
+    for at in 0..400_u32 {
+        // Two rotations of the unit interval fill the square evenly.
+        values.extend([0.754_877_7, 0.569_840_3].map(|step: f32| (at as f32 * step).fract()));
+    }
+    let inputs = [Tensor::new("X", vec![400, 2], Values::Fp32(values)).unwrap()];
+    let reference = bartizan_guard::Reference {
+        inputs: &inputs,
+        contract: model.contract(),
+        model: model.digest(),
+        seed: 1,
+    };
+    let profile = bartizan_guard::fit(&reference).unwrap();
+    let digest = bartizan_core::Digest::of(&profile.to_bytes().unwrap());
+    let policy = bartizan_guard::Policy { mode, callers_max: 16, ..Default::default() };
+    let guard = bartizan_guard::Guard::new(Arc::new(profile), policy, [1, 2]);
+    let channels = std::collections::BTreeSet::new();
+    model.watched(crate::Watch { guard: Arc::new(guard), profile: digest, channels })
+}
+
+/// D3 for the guard: who asks only rows unlike any honest one is refused, whatever it asks then,
+/// in words that do not say why; where the guard only observes, all is answered. Each record has
+/// step, profile and findings.
+#[test]
+fn a_caller_that_the_guard_holds_is_refused_and_on_record_with_its_step() {
+    use bartizan_guard::Mode;
+    for mode in [Mode::Enforce, Mode::Observe] {
+        let clock = Arc::new(SimClock::new(1_795_564_800_000_000_000));
+        let entropy = Arc::new(SimEntropy::new(7));
+        let scopes = Scopes::inference(ModelScope::All);
+        let (puppet, finish) = (Puppet::new(Mood::Fine), |model| watched(model, mode));
+        let made = crate::testing::Rig::with_model(puppet, scopes, clock.clone(), entropy, finish);
+        let made = made.unwrap();
+        let rig = Rig { clock, snapshot: made.snapshot, key: made.key };
+        let far = |at: f32| vec![40.0 + 9.0 * (at * at).sin(), -70.0 - 9.0 * (3.0 * at).cos()];
+        let rows = (0..40).map(|at| far(at as f32)).chain([vec![0.5, 0.5]]);
+        let mut refused = Vec::new();
+        let mut last_step = 0;
+        for row in rows {
+            let mut withheld = decide(&rig, row);
+            refused.push(withheld.refusal());
+            let leaf = withheld.take_entry().unwrap().leaf().to_vec();
+            let Body::Decision(decision) = Record::decode(&leaf).unwrap().body else { panic!() };
+            assert!(last_step < decision.guard_step.unwrap());
+            last_step = decision.guard_step.unwrap();
+            assert!(decision.digests.profile.is_some());
+        }
+        match mode {
+            Mode::Enforce => {
+                let first = refused.iter().position(Option::is_some).unwrap();
+                assert!(first < 25, "{first}");
+                assert!(refused[first..].iter().all(|code| *code == Some(RefusalCode::Forbidden)));
+            }
+            Mode::Observe => assert!(refused.iter().all(Option::is_none), "{refused:?}"),
+        }
+    }
+}
+
 /// D2: a receipt of another record opens nothing, and a record is taken once.
 #[test]
 fn a_reply_is_given_for_its_own_receipt_alone() {

@@ -358,6 +358,21 @@ fn a_snapshot_that_is_damaged_or_another_s_changes_nothing() {
     assert_eq!(twin.snapshot().unwrap(), before);
 }
 
+/// An erasure: no byte of a row is left, neither here nor in what is kept; who is held stays held.
+#[test]
+fn rows_that_are_forgotten_are_in_no_snapshot() {
+    let source = Source::Pixels;
+    let guard = source.guard(Mode::Enforce);
+    let label = |row: &[f32]| source.label(row);
+    assert!(rows_until_stopped(&guard, source, 1, 100, 4) <= 20);
+    ask(&guard, &asker(2), &source.rows(30, 8), 100, &label);
+    let with_rows = guard.snapshot().unwrap().len();
+    guard.forget_rows();
+    assert!(guard.snapshot().unwrap().len() + 30 * 64 < with_rows);
+    assert_eq!(guard.state.lock().unwrap().index.n_held(), 0);
+    assert!(is_stopped(ask(&guard, &asker(1), &source.rows(1, 9), 101, &label).0));
+}
+
 /// W3: a fault leaves nothing unjudged without saying so.
 #[test]
 fn what_cannot_be_judged_is_refused_or_on_record() {
