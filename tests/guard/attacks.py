@@ -40,8 +40,9 @@ EVASION = {
         c, norm=numpy.inf, eps=0.1, max_iter=300, p_init=0.2, nb_restarts=1, batch_size=1,
         verbose=False),
 }
-# These work on pictures of one channel.
-PICTURES = {"GeoDA", "SimBA", "Square"}
+# These work on pictures of one channel, or not on two classes.
+ON_PICTURES = {"GeoDA", "SimBA", "Square"}
+DIGITS_ONLY = ON_PICTURES | {"SignOPT"}
 
 
 # Longest time for one victim: some attacks look for ever where they find no start.
@@ -56,7 +57,7 @@ def evade(server, name, victim, key, rows_max):
     """Attacks one victim with one identity: the client, with what it saw."""
     client = house.Client(server, key)
     client.rows_max = rows_max
-    shape = (1, 8, 8) if name in PICTURES else victim.shape
+    shape = (1, 8, 8) if name in ON_PICTURES else victim.shape
     signal.signal(signal.SIGALRM, out_of_time)
     signal.alarm(VICTIM_S_MAX)
     try:

@@ -43,7 +43,7 @@ def main():
             near, far = (distance for distance, _ in bounds)
             print(f"{example}: success within {near} / {far}, {N_VICTIMS} victims")
             for name in attacks.EVASION:
-                if name in attacks.PICTURES and example != "digits-mlp":
+                if name in attacks.DIGITS_ONLY and example != "digits-mlp":
                     continue
                 bare, held = measure(open_one, name), measure(guarded, name)
                 stopped = sorted(client.n_rows for client in held if client.status)
