@@ -12,8 +12,8 @@ use bartizan_core::contract::ContractFile;
 use bartizan_core::disk::{Disk, DiskFile};
 use bartizan_core::predictor::Dim;
 use bartizan_core::{
-    Clock, ClockSource, Contract, Datatype, DecisionId, Entropy, EnvName, Predictor, Signature,
-    Stamp, Tensor, TensorSpec, Values,
+    Clock, ClockSource, Contract, Datatype, DecisionId, Entropy, EnvName, Signature, Stamp, Tensor,
+    TensorSpec, Values,
 };
 use bartizan_ledger::{
     FileKeys, Log, LogConfig, MemDisk, Receipt, Record, Scope, SealingKeys, verify, wal,
@@ -229,19 +229,23 @@ table = { extra_columns = "dropped" }
     }
 }
 
-/// A model file. What loads answers a row of zeroes, or says why it cannot.
+/// A model file: ONNX, or what LightGBM and XGBoost save. What loads answers a row of zeroes, or
+/// says why it cannot.
 fn onnx(bytes: &[u8]) {
     let limits = bartizan_engine::LoadLimits {
         file_bytes_max: 1 << 20,
         resident_bytes_max: 16 << 20,
         run_bytes_max: 16 << 20,
     };
-    if let Ok(model) = bartizan_engine::native::load(bytes, &limits) {
+    if let Ok(model) = bartizan_engine::load(bytes, &limits) {
         assert!(model.resident_bytes() <= 32 << 20, "a small file became a large model");
         if let Some(row) = zeroes(model.signature())
             && let Ok(outputs) = model.predict(&row)
         {
             assert_eq!(outputs.len(), model.signature().outputs.len(), "an output is missing");
+            if let Ok(explained) = model.explain(&row) {
+                assert_eq!(explained.n_rows(), row[0].n_rows(), "a row is not explained");
+            }
         }
     }
 }

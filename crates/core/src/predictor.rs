@@ -78,6 +78,9 @@ pub struct Told {
     pub origin: Option<Origin>,
 }
 
+/// Name of the tensor that [`Predictor::explain`] gives.
+pub const CONTRIBUTIONS: &str = "contributions";
+
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
@@ -102,6 +105,12 @@ pub enum PredictError {
     Memory {
         /// The bound in bytes.
         limit_bytes: usize,
+    },
+    /// The model's answers cannot be explained.
+    #[error("the model's answers cannot be explained: {reason}")]
+    Unexplained {
+        /// Why not.
+        reason: String,
     },
     /// The deadline passed.
     #[error("prediction was not ready in time")]
@@ -150,6 +159,18 @@ pub trait Predictor: Send + Sync {
     fn predict_within(&self, inputs: &[Tensor], left: Duration) -> Result<Told, PredictError> {
         let _ = left;
         self.predict(inputs).map(|outputs| Told { outputs, origin: None })
+    }
+
+    /// What each feature gives each score of each row: a tensor [`CONTRIBUTIONS`] of FP64,
+    /// `[n_rows, n_features + 1]` or `[n_rows, n_scores, n_features + 1]`, the base value last;
+    /// a score is the sum, before what the objective makes of it.
+    ///
+    /// # Errors
+    /// [`PredictError::Unexplained`] where this model's answers cannot be explained.
+    fn explain(&self, inputs: &[Tensor]) -> Result<Tensor, PredictError> {
+        let _ = inputs;
+        let reason = "only files of LightGBM and XGBoost hold what is needed".into();
+        Err(PredictError::Unexplained { reason })
     }
 
     /// Outputs, in the signature's order, for `inputs`, in the signature's order, of the

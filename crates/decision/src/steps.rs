@@ -219,6 +219,7 @@ impl Cleared {
 fn refusal_of(error: &PredictError) -> Refusal {
     Refusal::new(match error {
         PredictError::Inputs { .. } | PredictError::Operator { .. } => RefusalCode::Internal,
+        PredictError::Unexplained { .. } => RefusalCode::Unsupported,
         PredictError::Memory { .. } => RefusalCode::TooLarge,
         PredictError::Deadline => RefusalCode::DeadlineExceeded,
         PredictError::Unavailable { .. } => RefusalCode::ModelUnavailable,

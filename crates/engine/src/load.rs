@@ -1,7 +1,11 @@
 //! What loading a model may cost, and why it fails.
 
-use crate::native::{OPERATORS, OperatorInfo};
+use bartizan_core::Predictor;
+
+use crate::native::{self, Inspection, OPERATORS, OperatorInfo, OperatorUse};
 use crate::onnx::{self, OnnxError};
+use crate::sniff::{FileKind, HEAD_BYTES, sniff};
+use crate::trees;
 
 /// What a model may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,16 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of LightGBM or XGBoost that contradicts itself, or wants what is not done here.
+    #[error("the {library} model, {place}: {reason}")]
+    Library {
+        /// Which library's.
+        library: &'static str,
+        /// Where in it.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The loaded model would hold too much memory.
     #[error("the model would hold {bytes} bytes of memory, the limit is {limit}")]
     TooLarge {
@@ -83,6 +97,61 @@ pub enum LoadError {
         /// The bound.
         limit: usize,
     },
+}
+
+/// The library whose file it is, as its beginning shows; the format of its own, or ONNX.
+fn library(bytes: &[u8]) -> Option<(FileKind, &'static str)> {
+    let kind = sniff(bytes.get(..HEAD_BYTES).unwrap_or(bytes), "");
+    match kind {
+        FileKind::LightGbm => Some((kind, "lightgbm")),
+        FileKind::XgBoostJson | FileKind::XgBoostUbj => Some((kind, "xgboost")),
+        FileKind::Onnx
+        | FileKind::Pickle
+        | FileKind::Joblib
+        | FileKind::Numpy
+        | FileKind::Torch
+        | FileKind::Keras
+        | FileKind::Zip
+        | FileKind::SafeTensors
+        | FileKind::Hdf5
+        | FileKind::Parquet
+        | FileKind::MlflowFolder
+        | FileKind::SavedModelFolder
+        | FileKind::Folder
+        | FileKind::Compressed
+        | FileKind::Empty
+        | FileKind::Unknown => None,
+    }
+}
+
+/// Reads a model of any kind that runs here: by [`trees`] what LightGBM and XGBoost save, by
+/// [`native`] everything else.
+///
+/// # Errors
+/// [`LoadError`] naming what is wrong and, where it can be helped, what to do.
+pub fn load(bytes: &[u8], limits: &LoadLimits) -> Result<Box<dyn Predictor>, LoadError> {
+    Ok(match library(bytes) {
+        Some((kind, _)) => Box::new(trees::load(bytes, kind, limits)?),
+        None => Box::new(native::load(bytes, limits)?),
+    })
+}
+
+/// [`native::inspect`] for a model of any kind: a file of trees is one operator.
+///
+/// # Errors
+/// [`LoadError`] where nothing can be told.
+pub fn inspect(bytes: &[u8], limits: &LoadLimits) -> Result<Inspection, LoadError> {
+    let Some((_, library)) = library(bytes) else { return native::inspect(bytes, limits) };
+    let model = load(bytes, limits);
+    let operator = OperatorUse {
+        domain: library.into(),
+        name: "Booster".into(),
+        version: 1,
+        n_nodes: 1,
+        is_run: model.is_ok(),
+        row_cost_ns: model.as_ref().map_or(0, |model| model.row_cost_ns()),
+    };
+    Ok(Inspection { engine: trees::ENGINE, operators: vec![operator], model })
 }
 
 fn advice(versions: &str) -> String {

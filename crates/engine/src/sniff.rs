@@ -62,9 +62,9 @@ const ABOUT: &[(FileKind, &str, &str)] = &[
     (FileKind::Zip, "a zip archive", "unpack it and give the ONNX file inside"),
     (FileKind::SafeTensors, "safetensors (weights without a model)", CONVERT_TORCH),
     (FileKind::Hdf5, "an HDF5 file (Keras' older format)", CONVERT_KERAS),
-    (FileKind::LightGbm, "a LightGBM model as text", CONVERT_LIGHTGBM),
-    (FileKind::XgBoostJson, "an XGBoost model as JSON", CONVERT_XGBOOST),
-    (FileKind::XgBoostUbj, "an XGBoost model as UBJSON", CONVERT_XGBOOST),
+    (FileKind::LightGbm, "a LightGBM model as text", "bartizan serve FILE"),
+    (FileKind::XgBoostJson, "an XGBoost model as JSON", "bartizan serve FILE"),
+    (FileKind::XgBoostUbj, "an XGBoost model as UBJSON", "bartizan serve FILE"),
     (FileKind::Parquet, "a Parquet table", "it holds data: give it as `--reference FILE`"),
     (FileKind::MlflowFolder, "an MLflow model folder", CONVERT_MLFLOW),
     (FileKind::SavedModelFolder, "a TensorFlow SavedModel folder", CONVERT_SAVED_MODEL),
@@ -85,16 +85,6 @@ const CONVERT_KERAS: &str = "export it where you trust it, with Keras 3: \
      python -c \"import keras; keras.models.load_model('MODEL').export('model.onnx', format='onnx')\"";
 const CONVERT_SAVED_MODEL: &str = "convert it with tf2onnx: \
      python -m tf2onnx.convert --saved-model FOLDER --output model.onnx";
-const CONVERT_LIGHTGBM: &str = "convert it with lightgbm and onnxmltools: \
-     python -c \"import lightgbm, onnxmltools; m = lightgbm.Booster(model_file='MODEL'); \
-     from onnxmltools.convert.common.data_types import FloatTensorType as F; \
-     o = onnxmltools.convert_lightgbm(m, initial_types=[('features', F([None, m.num_feature()]))], \
-     zipmap=False); open('model.onnx', 'wb').write(o.SerializeToString())\"";
-const CONVERT_XGBOOST: &str = "convert it with xgboost and onnxmltools: \
-     python -c \"import xgboost, onnxmltools; m = xgboost.XGBClassifier(); m.load_model('MODEL'); \
-     from onnxmltools.convert.common.data_types import FloatTensorType as F; \
-     o = onnxmltools.convert_xgboost(m, initial_types=[('features', F([None, m.n_features_in_]))]); \
-     open('model.onnx', 'wb').write(o.SerializeToString())\"";
 const CONVERT_MLFLOW: &str = "convert the model inside, where you trust it: \
      python -c \"import mlflow, skl2onnx; m = mlflow.sklearn.load_model('FOLDER'); \
      from skl2onnx.common.data_types import FloatTensorType as F; \

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bartizan_core::contract::{ContractError, ContractFile};
 use bartizan_core::{Contract, Digest, Predictor, limits};
 use bartizan_engine::sniff::{self, FileKind};
-use bartizan_engine::{LoadError, LoadLimits, native};
+use bartizan_engine::{Inspection, LoadError, LoadLimits};
 use bartizan_guard::{ColumnFacts, PROFILE_BYTES_MAX, Profile, ProfileError, sharpen};
 use bartizan_scan::Verdict;
 use bartizan_vet::read::{self, ReadError, ReadLimits};
@@ -242,7 +242,9 @@ fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
         sniff::sniff(&files::read_head(path, sniff::HEAD_BYTES as u64)?, &name)
     };
     match kind {
-        FileKind::Onnx => Ok(files::read_bounded(path, bounds.file_bytes_max)?),
+        FileKind::Onnx | FileKind::LightGbm | FileKind::XgBoostJson | FileKind::XgBoostUbj => {
+            Ok(files::read_bounded(path, bounds.file_bytes_max)?)
+        }
         FileKind::Pickle
         | FileKind::Joblib
         | FileKind::Numpy
@@ -251,9 +253,6 @@ fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
         | FileKind::Zip
         | FileKind::SafeTensors
         | FileKind::Hdf5
-        | FileKind::LightGbm
-        | FileKind::XgBoostJson
-        | FileKind::XgBoostUbj
         | FileKind::Parquet
         | FileKind::MlflowFolder
         | FileKind::SavedModelFolder
@@ -281,13 +280,13 @@ fn other_kind(path: &Path, kind: FileKind) -> PrepareError {
 /// What a model's file is made of, whether or not it loads.
 ///
 /// # Errors
-/// [`PrepareError`] where it cannot be read, or is no ONNX file.
-pub(crate) fn inspect(path: &Path, bounds: &Models) -> Result<native::Inspection, PrepareError> {
-    Ok(native::inspect(&read_model(path, bounds)?, &limits(bounds))?)
+/// [`PrepareError`] where it cannot be read, or is no model that we run.
+pub(crate) fn inspect(path: &Path, bounds: &Models) -> Result<Inspection, PrepareError> {
+    Ok(bartizan_engine::inspect(&read_model(path, bounds)?, &limits(bounds))?)
 }
 
 fn load_model(bytes: &[u8], bounds: &Models) -> Result<Arc<dyn Predictor>, PrepareError> {
-    Ok(Arc::new(native::load(bytes, &limits(bounds))?))
+    Ok(bartizan_engine::load(bytes, &limits(bounds))?.into())
 }
 
 fn limits(bounds: &Models) -> LoadLimits {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::operators::{self, domain_name};
-use super::{LoadError, NativeModel, load};
+use bartizan_core::Predictor;
+
+use super::{LoadError, load};
 use crate::load::LoadLimits;
 use crate::onnx;
 
@@ -27,12 +29,24 @@ pub struct OperatorUse {
 }
 
 /// What a file is made of.
-#[derive(Debug)]
 pub struct Inspection {
+    /// What runs the operators that are run.
+    pub engine: &'static str,
     /// Its operators, by domain and name.
     pub operators: Vec<OperatorUse>,
     /// The model, or why it does not load.
-    pub model: Result<NativeModel, LoadError>,
+    pub model: Result<Box<dyn Predictor>, LoadError>,
+}
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let model = self.model.as_ref().map(|model| model.signature());
+        f.debug_struct("Inspection")
+            .field("engine", &self.engine)
+            .field("operators", &self.operators)
+            .field("model", &model)
+            .finish()
+    }
 }
 
 /// Reads a file and tells what it is made of, whether or not it loads. Costs what [`load`] does.
@@ -63,13 +77,13 @@ pub fn inspect(bytes: &[u8], limits: &LoadLimits) -> Result<Inspection, LoadErro
             row_cost_ns: costs.get(&(domain, name)).copied().unwrap_or(0),
         }
     };
-    Ok(Inspection { operators: counts.into_iter().map(told).collect(), model })
+    let model = model.map(|model| Box::new(model) as Box<dyn Predictor>);
+    let operators = counts.into_iter().map(told).collect();
+    Ok(Inspection { engine: "native", operators, model })
 }
 
 #[cfg(test)]
 mod tests {
-    use bartizan_core::Predictor;
-
     use super::*;
     use crate::native::tests::data::{NAMES, read};
 

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use bartizan_core::Predictor;
-use bartizan_engine::native::Inspection;
+use bartizan_engine::Inspection;
 
 use crate::answer::Answer;
 use crate::cmd::Outcome;
@@ -19,7 +18,7 @@ pub(super) fn show(found: &Inspection, out: &mut dyn io::Write) -> Outcome {
             operator.name.clone(),
             format!("{} {}", operator.domain, operator.version),
             operator.n_nodes.to_string(),
-            if operator.is_run { "native".into() } else { "-".into() },
+            if operator.is_run { found.engine.into() } else { "-".into() },
             operator.row_cost_ns.to_string(),
         ]);
     }
