@@ -110,4 +110,20 @@ mod tests {
         assert_eq!(take(1, &credit, 10, 21 * DAY_S), Ok(()));
         assert_eq!(take(1, &credit, 1, 21 * DAY_S - 1), Err(1), "yesterday does not come again");
     }
+
+    /// B2: a pair beyond those that can be counted is refused; one that is counted goes on.
+    #[test]
+    fn who_cannot_be_counted_is_given_nothing() {
+        let budget = DayRows::default();
+        let model: ModelName = "credit".parse().unwrap();
+        let take = |n: usize| {
+            let who = Pseudonym((n as u128).to_le_bytes());
+            budget.take(&RowAsk { who, model: &model, n_rows: 1, rows_per_day: 2, at: at(1) })
+        };
+        for n in 0..COUNTED_MAX {
+            assert_eq!(take(n), Ok(()));
+        }
+        assert!(take(COUNTED_MAX).is_err());
+        assert_eq!(take(0), Ok(()));
+    }
 }
