@@ -134,6 +134,7 @@ impl Owner {
         let secret = RecordSecret::from(random::<32>(entropy));
         let payload = Payload {
             secret: &secret,
+            retained: &[],
             received: &snapshot,
             outputs: &[],
             reply: &[],
