@@ -71,6 +71,7 @@ def test_made_up_rows_are_stopped(houses, example):
 
 
 def test_a_stop_outlives_the_server_and_ends_with_a_release(houses):
+    """bartizan Q1: what a guard knows is kept over a restart."""
     server = houses("digits-mlp", "enforce")
     key = server.issue("attacker/patient")
     victim = attacks.victims(server, 1, seed=9)[0]

@@ -394,10 +394,10 @@ act_kinds! {
     ClockStepped 61 "clock-stepped",
     /// A witness says that the log was rolled back or forked: `reason` says which and who.
     WitnessAlarmed 70 "witness-alarmed",
-    /// What the request gate held a caller by was lifted: `resource` names it by pseudonym.
-    GuardReleased 80 "guard-released",
     /// Checkpoints cannot be time-stamped from now on: `reason` says why.
     StampFailed 71 "stamp-failed",
+    /// What the request gate held a caller by was lifted: `resource` names it by pseudonym.
+    GuardReleased 80 "guard-released",
 }
 
 /// How an act ended.

@@ -738,6 +738,24 @@ mod tests {
 
     use super::*;
 
+    fn gate_run() -> GateRun {
+        GateRun {
+            gate: Gate::Scan,
+            outcome: GateOutcome::Failed,
+            what: "a".to_owned(),
+            summary: "b".to_owned(),
+            report: None,
+            n_items: 2,
+            bytes: 3,
+            findings: vec![GateFinding {
+                rule: "scan.file.unknown".to_owned(),
+                severity: Severity::Medium,
+                count: 4,
+            }],
+            n_more: 5,
+        }
+    }
+
     pub(crate) fn examples() -> Vec<Operation> {
         let id: KeyId = "abcdefGH0123".parse().unwrap();
         let name: ModelName = "fraud".parse().unwrap();
@@ -796,21 +814,7 @@ mod tests {
                 older_than_days: Some(400),
                 reason: "yearly".into(),
             }),
-            Operation::GateRun(GateRun {
-                gate: Gate::Scan,
-                outcome: GateOutcome::Failed,
-                what: "a".to_owned(),
-                summary: "b".to_owned(),
-                report: None,
-                n_items: 2,
-                bytes: 3,
-                findings: vec![GateFinding {
-                    rule: "scan.file.unknown".to_owned(),
-                    severity: Severity::Medium,
-                    count: 4,
-                }],
-                n_more: 5,
-            }),
+            Operation::GateRun(gate_run()),
             Operation::AccessReload(AccessReload { policies: Some(digest) }),
         ]
     }
