@@ -49,7 +49,7 @@ pub struct Reference<'a> {
     pub seed: u64,
 }
 
-/// Makes a profile. Cost: rows x columns², at most [`ROWS_MAX`] rows.
+/// Makes a profile. Cost: rows x columns², at most 20,000 rows.
 ///
 /// # Errors
 /// [`ProfileError`] where the contract's rows have no fixed length, or the inputs are not its.

@@ -113,7 +113,7 @@ pub struct Parts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// See [`FORMAT`].
+    /// Version of the format of profiles.
     pub format: u32,
     /// Digest of the model's file.
     pub model: Digest,
