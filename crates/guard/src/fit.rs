@@ -231,6 +231,8 @@ fn step(values: impl Iterator<Item = f64> + Clone) -> Option<f64> {
             // An `f32` must be able to say the step with room to spare.
             steps.abs() * f64::from(f32::EPSILON) < OFF_STEP
                 && (steps - steps.round()).abs() < 0.5 * OFF_STEP
+                // What is much smaller than a step is near zero steps, and on none.
+                && (x == 0.0 || steps.round() != 0.0)
         };
         let mut seen = values.clone().filter(|x| !x.is_nan()).peekable();
         (seen.peek().is_some() && seen.all(fits)).then_some(step)

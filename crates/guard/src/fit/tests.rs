@@ -62,6 +62,15 @@ fn steps_and_ranges_are_those_of_the_data() {
     assert!(flag.accept_low <= 0.0 && 1.0 <= flag.accept_high && flag.accept_high < 2.0);
 }
 
+#[test]
+fn small_values_lie_on_no_step_that_is_larger_than_they_are() {
+    let small = [0.002, 0.013, 0.0, 0.049];
+    assert_eq!(step(small.into_iter()), Some(0.001));
+    assert_eq!(step([0.0, 1.0, -3.0].into_iter()), Some(1.0));
+    assert_eq!(step([0.0, 0.0].into_iter()), Some(1.0));
+    assert_eq!(step([1e-9, 0.25].into_iter()), None);
+}
+
 /// Both sides of the edge: one row fewer than needed is not calibrated, and says so.
 #[test]
 fn too_few_rows_are_said_to_be_too_few() {
