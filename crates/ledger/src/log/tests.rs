@@ -136,7 +136,8 @@ fn no_acknowledged_record_is_lost_in_any_loss_of_power() {
             Err(reason) => panic!("seed {seed}: {reason}"),
         }
     }
-    let least = n_seeds as usize * 13;
+    // 20,000 of the ordinary run.
+    let least = n_seeds as usize * 40 / 3;
     assert!(least < n_receipts, "only {n_receipts} records were acknowledged");
 }
 
