@@ -102,26 +102,9 @@ pub enum LoadError {
 /// The library whose file it is, as its beginning shows; the format of its own, or ONNX.
 fn library(bytes: &[u8]) -> Option<(FileKind, &'static str)> {
     let kind = sniff(bytes.get(..HEAD_BYTES).unwrap_or(bytes), "");
-    match kind {
-        FileKind::LightGbm => Some((kind, "lightgbm")),
-        FileKind::XgBoostJson | FileKind::XgBoostUbj => Some((kind, "xgboost")),
-        FileKind::Onnx
-        | FileKind::Pickle
-        | FileKind::Joblib
-        | FileKind::Numpy
-        | FileKind::Torch
-        | FileKind::Keras
-        | FileKind::Zip
-        | FileKind::SafeTensors
-        | FileKind::Hdf5
-        | FileKind::Parquet
-        | FileKind::MlflowFolder
-        | FileKind::SavedModelFolder
-        | FileKind::Folder
-        | FileKind::Compressed
-        | FileKind::Empty
-        | FileKind::Unknown => None,
-    }
+    let is_xgboost = matches!(kind, FileKind::XgBoostJson | FileKind::XgBoostUbj);
+    let library = if is_xgboost { "xgboost" } else { "lightgbm" };
+    (is_xgboost || kind == FileKind::LightGbm).then_some((kind, library))
 }
 
 /// Reads a model of any kind that runs here: by [`trees`] what LightGBM and XGBoost save, by

@@ -97,6 +97,11 @@ impl FileKind {
         found.map_or(("", ""), |(_, name, next)| (name, next))
     }
 
+    /// Whether an engine of this crate loads such files.
+    pub fn is_loaded_here(self) -> bool {
+        matches!(self, Self::Onnx | Self::LightGbm | Self::XgBoostJson | Self::XgBoostUbj)
+    }
+
     /// What it is called, with its article: `a Python pickle`.
     pub fn name(self) -> &'static str {
         self.about().0

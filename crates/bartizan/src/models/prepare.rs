@@ -241,25 +241,10 @@ fn read_model(path: &Path, bounds: &Models) -> Result<Vec<u8>, PrepareError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         sniff::sniff(&files::read_head(path, sniff::HEAD_BYTES as u64)?, &name)
     };
-    match kind {
-        FileKind::Onnx | FileKind::LightGbm | FileKind::XgBoostJson | FileKind::XgBoostUbj => {
-            Ok(files::read_bounded(path, bounds.file_bytes_max)?)
-        }
-        FileKind::Pickle
-        | FileKind::Joblib
-        | FileKind::Numpy
-        | FileKind::Torch
-        | FileKind::Keras
-        | FileKind::Zip
-        | FileKind::SafeTensors
-        | FileKind::Hdf5
-        | FileKind::Parquet
-        | FileKind::MlflowFolder
-        | FileKind::SavedModelFolder
-        | FileKind::Folder
-        | FileKind::Compressed
-        | FileKind::Empty
-        | FileKind::Unknown => Err(other_kind(path, kind)),
+    if kind.is_loaded_here() {
+        Ok(files::read_bounded(path, bounds.file_bytes_max)?)
+    } else {
+        Err(other_kind(path, kind))
     }
 }
 
